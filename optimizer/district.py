@@ -1,0 +1,230 @@
+"""The district as the model sees it: arrays over parcels, building sites, uses and linkages, all in SI units."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import geopandas as gpd
+import numpy as np
+from numpy.typing import NDArray
+
+from geodata.groups import blocks, neighbourhoods
+from geodata.parcels import Parcels, read_layer, read_parcels, sha256
+from geodata.sites import divide
+from geodata.walking import WalkingNetwork, parcel_network, street_network
+from optimizer.errors import StudyError
+from optimizer.uses import Linkage, Use
+
+if TYPE_CHECKING:
+    from optimizer.study import Study
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+Bools = NDArray[np.bool_]
+
+STOREY_LIMIT = 200
+"""Storeys of a building that only its floor-area ratio bounds."""
+
+
+@dataclass(frozen=True)
+class District:
+    """Parcels, building sites and what links them.
+
+    P parcels, S building sites, U uses. A parcel's sites share its floor plate, today's floors and new
+    ones, equally; each has a stack and a door of its own.
+
+    Attributes
+    ----------
+    parcels : GeoDataFrame, P rows
+        Canonical parcels (see `geodata.parcels.read_parcels`), metric CRS.
+    sites : GeoDataFrame, S rows
+        Building sites with ``parcel`` (row of its parcel), ``site`` (from 1) and ``plate`` (m²).
+    uses, linkages : tuple
+        In the order of the study.
+    network : WalkingNetwork
+        One door a site, in the order of `sites`.
+    groups : dict
+        Name of a scale (``block``, ``neighbourhood``) to the group of each site, shape (S,).
+    found : Parcels
+        What was read: findings, hashes of inputs, origin of the site areas.
+    inputs : dict
+        File to SHA-256.
+    """
+
+    parcels: gpd.GeoDataFrame
+    sites: gpd.GeoDataFrame
+    uses: tuple[Use, ...]
+    linkages: tuple[Linkage, ...]
+    network: WalkingNetwork
+    groups: dict[str, Ints]
+    found: Parcels
+    inputs: dict[str, str]
+
+    def _column(self, name: str) -> Floats:
+        return np.asarray(self.parcels[name].to_numpy(dtype=float))
+
+    @cached_property
+    def use_index(self) -> dict[str, int]:
+        """Position of each use by name."""
+        return {use.name: i for i, use in enumerate(self.uses)}
+
+    @cached_property
+    def site_area(self) -> Floats:
+        """Site area of each parcel, m², shape (P,)."""
+        return self._column("site_area")
+
+    @cached_property
+    def existing(self) -> Floats:
+        """Today's floor area, m², shape (P, U)."""
+        columns = [f"gfa_{use.name}" for use in self.uses]
+        return np.asarray(self.parcels[columns].to_numpy(dtype=float))
+
+    @cached_property
+    def built(self) -> Bools:
+        """Whether anything stands on a parcel today, shape (P,)."""
+        return np.asarray(self.existing.sum(axis=1) > 0)
+
+    @cached_property
+    def storeys_today(self) -> Ints:
+        """Storeys of today's building, shape (P,); 0 on vacant parcels."""
+        return np.where(self.built, self._column("storeys_today"), 0).astype(np.int64)
+
+    @cached_property
+    def parcel_of(self) -> Ints:
+        """Parcel of each site, shape (S,)."""
+        return self.sites["parcel"].to_numpy(dtype=np.int64)
+
+    @cached_property
+    def sites_on(self) -> Ints:
+        """Number of sites of each parcel, shape (P,)."""
+        return np.bincount(self.parcel_of, minlength=len(self.parcels)).astype(np.int64)
+
+    @cached_property
+    def plate(self) -> Floats:
+        """Plate of a new building on each site, m², shape (S,)."""
+        return np.asarray(self.sites["plate"].to_numpy(dtype=float))
+
+    @cached_property
+    def existing_at(self) -> Floats:
+        """Today's floor area at each site, m², shape (S, U)."""
+        return np.asarray((self.existing / self.sites_on[:, None])[self.parcel_of])
+
+    @cached_property
+    def plate_today(self) -> Floats:
+        """Plate of today's building at each site, m², shape (S,); 0 on vacant parcels."""
+        storeys = np.maximum(self.storeys_today, 1)[self.parcel_of]
+        return np.asarray(self.existing_at.sum(axis=1) / storeys)
+
+    @cached_property
+    def storey_height(self) -> Floats:
+        """Storey height of each use, m, shape (U,)."""
+        return np.array([use.storey_height for use in self.uses])
+
+    @cached_property
+    def storey_limit(self) -> Ints:
+        """Most new floors of each use on each site, shape (S, U), by height, storeys and floor-area ratio."""
+        p = self.parcel_of
+        by_height = self._limit("max_height")[p, None] / self.storey_height[None, :]
+        by_storeys = self._limit("max_floors")[p, None]
+        area = self._limit("max_far")[p, None] * self.site_area[p, None]
+        by_area = np.divide(area, self.plate[:, None], out=np.zeros_like(area), where=self.plate[:, None] > 0)
+        limit = np.minimum(np.minimum(by_height, by_storeys), by_area)
+        return np.asarray(np.floor(np.minimum(limit, STOREY_LIMIT) + 1e-9), dtype=np.int64)
+
+    def _limit(self, name: str) -> Floats:
+        """Return a limit of each parcel, infinite where none is given."""
+        values = self._column(name)
+        return np.where(np.isnan(values), np.inf, values)
+
+    @cached_property
+    def max_far(self) -> Floats:
+        """Floor-area ratio allowed, shape (P,); infinite where none is given."""
+        return self._limit("max_far")
+
+    @cached_property
+    def max_height(self) -> Floats:
+        """Height allowed, m, shape (P,); infinite where none is given."""
+        return self._limit("max_height")
+
+    @cached_property
+    def max_floors(self) -> Floats:
+        """Storeys allowed, shape (P,); infinite where no number is given."""
+        return self._limit("max_floors")
+
+    @cached_property
+    def xy(self) -> Floats:
+        """A point inside each site, m, shape (S, 2)."""
+        points = self.sites.geometry.representative_point()
+        return np.column_stack([points.x, points.y])
+
+    def select(self, where: str | None, rule: str) -> Bools:
+        """Return the parcels that an expression chooses, shape (P,).
+
+        Raises
+        ------
+        StudyError
+            When the expression cannot be evaluated or is not true or false for each parcel.
+        """
+        return select(self.parcels, where, rule)
+
+
+def select(parcels: gpd.GeoDataFrame, where: str | None, rule: str) -> Bools:
+    """Return the rows for which an expression such as ``zone == 'IA-1'`` is true; all where it is None."""
+    if where is None:
+        return np.ones(len(parcels), dtype=bool)
+    if "@" in where or "__" in where:
+        raise StudyError(f"{rule}.where = {where!r}: only columns, values and comparisons are allowed")
+    table = parcels.drop(columns="geometry", errors="ignore")
+    try:
+        chosen = table.eval(where, engine="python")
+    except Exception as error:  # any failure of the expression is the writer's to mend
+        known = ", ".join(map(str, table.columns))
+        raise StudyError(f"{rule}.where = {where!r}: {error}; columns are {known}") from None
+    values = np.asarray(chosen)
+    if values.dtype != bool or values.shape != (len(parcels),):
+        raise StudyError(f"{rule}.where = {where!r}: an expression true or false for each parcel is expected")
+    return values
+
+
+def read_district(study: Study, frame: gpd.GeoDataFrame | None = None) -> District:
+    """Read the study's parcels and streets, divide large parcels and link all doors.
+
+    Parameters
+    ----------
+    study : Study
+    frame : GeoDataFrame, optional
+        Parcels from Python in place of the study's file.
+
+    Raises
+    ------
+    StudyError, geodata.errors.GeodataError
+        Naming file, key and value.
+    """
+    if frame is None and study.parcels.file is None:
+        raise StudyError("parcels.file: missing; name a vector file, or pass parcels=GeoDataFrame from Python")
+    found = read_parcels(study.parcel_source(), frame)
+    sites = divide(found.frame, study.sites.plate)
+    inputs = dict(found.inputs)
+    streets = None
+    if study.streets is not None:
+        file = study.path(study.streets.file)
+        streets = read_layer(file, study.streets.layer).to_crs(found.frame.crs)
+        inputs[file.as_posix()] = sha256(file)
+        network = street_network(streets, sites, study.streets.snap)
+    else:
+        network = parcel_network(sites)
+    return District(
+        parcels=found.frame,
+        sites=sites,
+        uses=study.use_list,
+        linkages=study.linkage_list,
+        network=network,
+        groups={
+            "block": blocks(sites, streets),
+            "neighbourhood": neighbourhoods(sites, study.objective.neighbourhood_size),
+        },
+        found=found,
+        inputs=inputs,
+    )

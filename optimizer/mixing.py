@@ -1,0 +1,182 @@
+"""Mixing as area-weighted Shannon entropy, by cuts and without binary variables.
+
+For a group of sites with floor area g_u by use and total G, the weighted entropy
+
+    E(g) = sum_u g_u ln(G / g_u)
+
+is concave and homogeneous, and by Gibbs' inequality E(g) = min over share vectors s of sum_u g_u (-ln s_u).
+A few s bound it from above; the cut at a plan's own shares makes the bound tight there.
+"""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from optimizer.district import District, Floats, Ints
+from optimizer.model import AREA, SCORE, Model
+
+SMALLEST_SHARE = 1e-4
+"""Share given to an absent use in a cut: any positive one is valid, a small one is tight."""
+
+
+def weighted_entropy(area: ArrayLike) -> Floats:
+    """Return sum_u g_u ln(G / g_u) for floor areas g, shape (..., U); in the unit of g."""
+    g = np.asarray(area, dtype=float)
+    total = g.sum(axis=-1, keepdims=True)
+    ratio = np.divide(total, g, out=np.ones_like(g), where=g > 0)
+    return np.asarray((g * np.log(ratio)).sum(axis=-1))
+
+
+def cut_coefficients(shares: ArrayLike) -> Floats:
+    """Return -ln s for share vectors, shape (..., U), absent uses given `SMALLEST_SHARE`."""
+    s = np.maximum(np.asarray(shares, dtype=float), SMALLEST_SHARE)
+    return -np.log(s / s.sum(axis=-1, keepdims=True))
+
+
+def first_shares(uses: int) -> Floats:
+    """Return the share vectors of the cuts a model starts with, shape (cuts, uses).
+
+    Even mixtures of every one, two or all uses, and two to one of every pair.
+    """
+    rows = []
+    for size in {1, 2, uses}:
+        for chosen in itertools.combinations(range(uses), size):
+            row = np.full(uses, 0.02)
+            row[list(chosen)] = 1.0
+            rows.append(row)
+    return np.array(rows) / np.array(rows).sum(axis=1, keepdims=True)
+
+
+@dataclass(frozen=True)
+class Scale:
+    """One scale at which mixing is measured.
+
+    Attributes
+    ----------
+    name : str
+    entropy : ndarray of int, shape (groups,)
+        Column of the group's weighted entropy, model units of floor area.
+    column : ndarray of int, shape (groups, U)
+        Column of its floors or floor area by use.
+    area : ndarray, shape (groups, 1)
+        Floor area of one unit of that column, model units.
+    """
+
+    name: str
+    entropy: Ints
+    column: Ints
+    area: Floats
+
+    def shares(self, x: Floats) -> tuple[Floats, Floats]:
+        """Return floor area by use, (groups, U), and the entropy column's value, (groups,), at a solution."""
+        return np.asarray(x[self.column] * self.area), np.asarray(x[self.entropy])
+
+
+def add_mixing(model: Model, weights: dict[str, float], total: float) -> list[Scale]:
+    """Add entropy columns, first cuts and objective.
+
+    Parameters
+    ----------
+    weights : dict
+        Scale (building, block, neighbourhood) to its weight in the score.
+    total : float
+        Most floor area the programme allows, m²; the constant that weighted entropy is divided by.
+
+    Returns
+    -------
+    list of Scale
+        Where later cuts go.
+    """
+    d = model.district
+    if len(d.uses) < 2:
+        return []
+    scales = []
+    for name, weight in weights.items():
+        if weight > 0:
+            value = SCORE * weight / (total * AREA * np.log(len(d.uses)))
+            scales += _buildings(model, value) if name == "building" else [_groups(model, name, value)]
+    return scales
+
+
+def _buildings(model: Model, value: float) -> list[Scale]:
+    """Entropy of each building: a constant while kept, cuts on converted and on new floors apart."""
+    d, program = model.district, model.program
+    kept = weighted_entropy(d.existing_at) * AREA
+    program.reward(model.keep[d.parcel_of], value * kept)
+    scales = []
+    for kind, floors, plate, most in (
+        ("conv", model.converted, d.plate_today, d.storeys_today[d.parcel_of]),
+        ("new", model.new, d.plate, d.storey_limit.max(axis=1)),
+    ):
+        chosen = np.flatnonzero((most > 1) & (plate > 0))
+        names = [f"mix_{kind}_{model.site_names[s]}" for s in chosen]
+        entropy = program.columns(names, cost=value)
+        scale = Scale(f"building {kind}", entropy, floors[chosen], plate[chosen, None] * AREA)
+        _start(model, scale)
+        scales.append(scale)
+    return scales
+
+
+def _groups(model: Model, name: str, value: float) -> Scale:
+    """Entropy of each block or neighbourhood: its floor area by use in columns of its own, cuts on those."""
+    d, program = model.district, model.program
+    group, uses = d.groups[name], len(d.uses)
+    count = int(group.max()) + 1
+    labels = [f"{name}_{g}" for g in range(count)]
+    entropy = program.columns([f"mix_{g}" for g in labels], cost=value)
+    area = program.columns([f"area_{g}_{u.name}" for g in labels for u in d.uses])
+    terms: list[tuple[ArrayLike, ArrayLike, ArrayLike]] = [(np.arange(area.size), area, -1.0)]
+    for u in range(uses):
+        terms += model.floor_area_terms(u, group * uses + u)
+    program.rows([f"area_{g}_{u.name}" for g in labels for u in d.uses], *terms, lower=0.0, upper=0.0)
+    scale = Scale(name, entropy, area.reshape(count, uses), np.ones((count, 1)))
+    _start(model, scale)
+    return scale
+
+
+def _start(model: Model, scale: Scale) -> None:
+    shares = first_shares(scale.column.shape[1])
+    groups = np.arange(len(scale.entropy))
+    for i, s in enumerate(shares):
+        add_cuts(model, scale, groups, np.broadcast_to(s, (len(groups), len(s))), str(i))
+
+
+def add_cuts(model: Model, scale: Scale, groups: Ints, shares: Floats, label: str) -> None:
+    """Add the cut of one share vector, (groups, U), to each of some groups of a scale."""
+    names = [f"cut_{label}_{model.program.name(c)}" for c in scale.entropy[groups]]
+    rows = np.arange(len(groups))
+    model.program.rows(
+        names,
+        (rows, scale.entropy[groups], 1.0),
+        (rows[:, None], scale.column[groups], -cut_coefficients(shares) * scale.area[groups]),
+        upper=0.0,
+    )
+
+
+def separate(model: Model, scales: list[Scale], x: Floats, tolerance: float, label: str) -> int:
+    """Add the cuts that a solution violates.
+
+    Parameters
+    ----------
+    x : ndarray, shape (columns,)
+    tolerance : float
+        Excess of a group's entropy column that is let pass, model units of floor area.
+
+    Returns
+    -------
+    int
+        Number of cuts added.
+    """
+    added = 0
+    for number, scale in enumerate(scales):
+        area, entropy = scale.shares(x)
+        total = area.sum(axis=1)
+        groups = np.flatnonzero((entropy - weighted_entropy(area) > tolerance) & (total > 0))
+        if len(groups):
+            add_cuts(model, scale, groups, area[groups] / total[groups, None], f"{label}_{number}")
+            added += len(groups)
+    return added

@@ -1,0 +1,280 @@
+"""The integer program as arrays: columns, rows and the decisions of design section 2.
+
+Areas inside the program are in thousands of m² (`AREA`) and the objective is in hundredths of a score
+(`SCORE`), which keeps coefficients near one for every solver.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import ArrayLike
+from scipy import sparse
+
+from optimizer.district import Bools, District, Floats, Ints
+from optimizer.rules import Rule
+
+AREA = 1e-3
+"""Model units of floor area in one m²."""
+SCORE = 100.0
+"""Model units of the objective in one unit of score."""
+
+
+@dataclass(frozen=True)
+class Arrays:
+    """One mixed-integer program: maximise ``cost @ x`` with ``row_lower <= A x <= row_upper``.
+
+    Attributes
+    ----------
+    cost, lower, upper : ndarray, shape (columns,)
+    integer : ndarray of bool, shape (columns,)
+    matrix : csr_matrix, shape (rows, columns)
+    row_lower, row_upper : ndarray, shape (rows,)
+    column_names, row_names : list of str
+    """
+
+    cost: Floats
+    lower: Floats
+    upper: Floats
+    integer: Bools
+    matrix: sparse.csr_matrix
+    row_lower: Floats
+    row_upper: Floats
+    column_names: list[str]
+    row_names: list[str]
+
+
+@dataclass
+class Program:
+    """Columns and rows collected as arrays, block by block."""
+
+    _cost: list[Floats] = field(default_factory=list)
+    _lower: list[Floats] = field(default_factory=list)
+    _upper: list[Floats] = field(default_factory=list)
+    _integer: list[Bools] = field(default_factory=list)
+    _column_names: list[str] = field(default_factory=list)
+    _entries: list[tuple[Ints, Ints, Floats]] = field(default_factory=list)
+    _row_lower: list[Floats] = field(default_factory=list)
+    _row_upper: list[Floats] = field(default_factory=list)
+    _row_names: list[str] = field(default_factory=list)
+    _rewards: list[tuple[Ints, Floats]] = field(default_factory=list)
+
+    def columns(
+        self,
+        names: list[str],
+        *,
+        lower: ArrayLike = 0.0,
+        upper: ArrayLike = np.inf,
+        integer: bool = False,
+        cost: ArrayLike = 0.0,
+    ) -> Ints:
+        """Add one column a name; return their indices, shape (names,)."""
+        n, first = len(names), len(self._column_names)
+        self._lower.append(np.broadcast_to(np.asarray(lower, dtype=float), (n,)))
+        self._upper.append(np.broadcast_to(np.asarray(upper, dtype=float), (n,)))
+        self._cost.append(np.broadcast_to(np.asarray(cost, dtype=float), (n,)))
+        self._integer.append(np.full(n, integer))
+        self._column_names += names
+        return np.arange(first, first + n)
+
+    def reward(self, columns: Ints, cost: Floats) -> None:
+        """Add to the objective of columns that exist; amounts of one column add up."""
+        self._rewards.append((columns, cost))
+
+    def name(self, column: int) -> str:
+        """Return the name of a column."""
+        return self._column_names[column]
+
+    def rows(
+        self,
+        names: list[str],
+        *terms: tuple[ArrayLike, ArrayLike, ArrayLike],
+        lower: ArrayLike = -np.inf,
+        upper: ArrayLike = np.inf,
+    ) -> None:
+        """Add one row a name.
+
+        Each term is (row within this block, column, coefficient), arrays that broadcast together;
+        coefficients of one row and column add up.
+        """
+        n, first = len(names), len(self._row_names)
+        for term in terms:
+            row, column, value = np.broadcast_arrays(*(np.asarray(part) for part in term))
+            keep = value.ravel() != 0
+            self._entries.append(
+                (
+                    row.ravel()[keep].astype(np.int64) + first,
+                    column.ravel()[keep].astype(np.int64),
+                    value.ravel()[keep].astype(float),
+                )
+            )
+        self._row_lower.append(np.broadcast_to(np.asarray(lower, dtype=float), (n,)))
+        self._row_upper.append(np.broadcast_to(np.asarray(upper, dtype=float), (n,)))
+        self._row_names += names
+
+    def arrays(self) -> Arrays:
+        """Return the program as collected so far."""
+        shape = (len(self._row_names), len(self._column_names))
+        parts = list(zip(*self._entries, strict=True)) or [[], [], []]
+        row, column, value = (np.concatenate([np.empty(0), *part]) for part in parts)
+        matrix = sparse.csr_matrix((value, (row.astype(np.int64), column.astype(np.int64))), shape=shape)
+        matrix.eliminate_zeros()
+        cost = np.concatenate(self._cost)
+        for columns, amount in self._rewards:
+            np.add.at(cost, columns, amount)
+        return Arrays(
+            cost=cost,
+            lower=np.concatenate(self._lower),
+            upper=np.concatenate(self._upper),
+            integer=np.concatenate(self._integer),
+            matrix=matrix,
+            row_lower=np.concatenate([np.empty(0), *self._row_lower]),
+            row_upper=np.concatenate([np.empty(0), *self._row_upper]),
+            column_names=self._column_names,
+            row_names=self._row_names,
+        )
+
+
+class Model:
+    """Decisions over a district, and the floor area that follows from them.
+
+    Attributes
+    ----------
+    keep, convert, redevelop : ndarray of int, shape (P,)
+        Binary columns; a parcel with none of them is cleared.
+    new, converted : ndarray of int, shape (S, U)
+        Integer columns: floors of each use at each site.
+    """
+
+    def __init__(self, district: District, actions: frozenset[str], rules: Sequence[Rule] = ()) -> None:
+        self.district = d = district
+        self.rules = tuple(rules)
+        self.program = Program()
+        ids = d.parcels["parcel_id"].tolist()
+        self.site_names = [f"{ids[p]}_{s}" for p, s in zip(d.parcel_of, d.sites["site"], strict=True)]
+        built = d.built
+        protected = d.parcels["protected"].to_numpy(dtype=bool)
+        stays = protected | ~(
+            (built & ("convert" in actions))
+            | ("redevelop" in actions) & (d.storey_limit.max(axis=1) >= 1)[first_site(d)]
+            | (built & ("clear" in actions))
+        )
+        may_keep = ~built | ("keep" in actions) | stays
+        self.keep = self.program.columns(
+            [f"keep_{i}" for i in ids], lower=stays, upper=may_keep, integer=True
+        )
+        self.convert = self.program.columns(
+            [f"convert_{i}" for i in ids],
+            upper=built & ("convert" in actions) & ~protected,
+            integer=True,
+        )
+        self.redevelop = self.program.columns(
+            [f"redevelop_{i}" for i in ids], upper=~protected & ("redevelop" in actions), integer=True
+        )
+        p = np.arange(len(ids))
+        self.program.rows(
+            [f"action_{i}" for i in ids],
+            (p[:, None], np.stack([self.keep, self.convert, self.redevelop], axis=1), 1.0),
+            lower=np.where(built & ("clear" in actions), -np.inf, 1.0),
+            upper=1.0,
+        )
+        self.new = self._floors("new", d.storey_limit * (~protected[d.parcel_of, None]))
+        storeys = d.storeys_today[d.parcel_of]
+        free = built & ~protected & ("convert" in actions)
+        self.converted = self._floors("conv", np.where(free[d.parcel_of], storeys, 0)[:, None] * np.ones(len(d.uses), int))
+        sites = np.arange(len(d.sites))
+        self.program.rows(
+            [f"same_floors_{s}" for s in self.site_names],
+            (sites[:, None], self.converted, 1.0),
+            (sites, self.convert[d.parcel_of], -storeys.astype(float)),
+            lower=0.0,
+            upper=0.0,
+        )
+        self.program.rows(
+            [f"new_if_redeveloped_{s}_{u.name}" for s in self.site_names for u in d.uses],
+            (np.arange(self.new.size), self.new.ravel(), 1.0),
+            (np.arange(self.new.size), np.repeat(self.redevelop[d.parcel_of], len(d.uses)), -d.storey_limit.ravel().astype(float)),
+            upper=0.0,
+        )
+        self.program.rows(
+            [f"something_if_redeveloped_{i}" for i in ids],
+            (d.parcel_of[:, None], self.new, 1.0),
+            (p, self.redevelop, -1.0),
+            lower=0.0,
+        )
+        self._presence: dict[tuple[str, int], Ints] = {}
+        self._standing: Ints | None = None
+
+    def _floors(self, kind: str, limit: Ints) -> Ints:
+        names = [f"{kind}_{s}_{u.name}" for s in self.site_names for u in self.district.uses]
+        return self.program.columns(names, upper=limit.ravel().astype(float), integer=True).reshape(limit.shape)
+
+    def floor_area_terms(self, use: int, row: Ints) -> list[tuple[ArrayLike, ArrayLike, ArrayLike]]:
+        """Terms whose sum is the floor area of a use at every site, model units, added to row[site].
+
+        Kept floor area enters through the parcel's keep column, converted and new floors through their own.
+        """
+        d = self.district
+        return [
+            (row, self.keep[d.parcel_of], d.existing_at[:, use] * AREA),
+            (row, self.converted[:, use], d.plate_today * AREA),
+            (row, self.new[:, use], d.plate * AREA),
+        ]
+
+    def presence(self, kind: str, use: int) -> Ints:
+        """Binary columns, shape (S,): whether a site has new or converted floors of a use.
+
+        Each costs one binary and one row a site, so rules ask only where they need it.
+        """
+        key = (kind, use)
+        if key not in self._presence:
+            d = self.district
+            floors, limit = {
+                "new": (self.new, d.storey_limit[:, use]),
+                "conv": (self.converted, d.storeys_today[d.parcel_of]),
+            }[kind]
+            action = {"new": self.redevelop, "conv": self.convert}[kind][d.parcel_of]
+            name = d.uses[use].name
+            columns = self.program.columns(
+                [f"{kind}_has_{name}_{s}" for s in self.site_names], upper=(limit > 0).astype(float), integer=True
+            )
+            sites = np.arange(len(d.sites))
+            program = self.program
+            program.rows(
+                [f"{kind}_has_{name}_floors_{s}" for s in self.site_names],
+                (sites, floors[:, use], 1.0),
+                (sites, columns, -limit.astype(float)),
+                upper=0.0,
+            )
+            program.rows(
+                [f"{kind}_has_{name}_action_{s}" for s in self.site_names],
+                (sites, columns, 1.0),
+                (sites, action, -1.0),
+                upper=0.0,
+            )
+            self._presence[key] = columns
+        return self._presence[key]
+
+    def standing(self) -> Ints:
+        """Binary columns, shape (S,): whether a new building stands on a site. One binary and one row a site."""
+        if self._standing is None:
+            d = self.district
+            most = d.storey_limit.max(axis=1)
+            self._standing = self.program.columns(
+                [f"stands_{s}" for s in self.site_names], upper=(most > 0).astype(float), integer=True
+            )
+            sites = np.arange(len(d.sites))
+            self.program.rows(
+                [f"stands_{s}" for s in self.site_names],
+                (sites[:, None], self.new, 1.0),
+                (sites, self._standing, -most.astype(float)),
+                upper=0.0,
+            )
+        return self._standing
+
+
+def first_site(district: District) -> Ints:
+    """Row of the first site of each parcel, shape (P,)."""
+    return np.unique(district.parcel_of, return_index=True)[1].astype(np.int64)

@@ -1,0 +1,78 @@
+"""A study's whole integer program: decisions, rules and objective in one place."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from optimizer.district import District, Floats
+from optimizer.mixing import Scale, add_mixing, separate
+from optimizer.model import AREA, SCORE, Arrays, Model
+from optimizer.proximity import add_proximity
+from optimizer.reference import most_floor_area
+from optimizer.rules import Rule, implied_rules
+
+if TYPE_CHECKING:
+    from optimizer.study import Study
+
+
+def all_rules(study: Study) -> list[Rule]:
+    """Return the rules of a study and, before them, the implied ones."""
+    return [*implied_rules(), *study.rules]
+
+
+def mixing_weights(study: Study) -> dict[str, float]:
+    """Return the weight of mixing at each scale; they sum to the objective's weight of mixing."""
+    scales = study.objective.scales.model_dump()
+    total = sum(scales.values())
+    return {name: study.objective.mixing * part / total for name, part in scales.items() if part > 0}
+
+
+@dataclass
+class Problem:
+    """The program of a study over its district; grows by entropy cuts.
+
+    Attributes
+    ----------
+    scales : list of Scale
+        Where entropy is bounded.
+    """
+
+    study: Study
+    district: District
+    model: Model
+    scales: list[Scale]
+
+    def arrays(self) -> Arrays:
+        """Return the program as it stands."""
+        return self.model.program.arrays()
+
+    def cut(self, x: Floats, tolerance: float, label: str) -> int:
+        """Add the entropy cuts that a solution violates by more than a tolerance, m²; return their number."""
+        return separate(self.model, self.scales, x, tolerance * AREA, label)
+
+
+def assemble(study: Study, district: District) -> Problem:
+    """Write a study's program down as arrays.
+
+    Raises
+    ------
+    StudyError
+        When a rule cannot be applied to the district.
+    """
+    rules = all_rules(study)
+    model = Model(district, frozenset(study.actions.allowed), rules)
+    most = most_floor_area(district, rules)
+    add_proximity(model, study.objective.proximity, most[:-1])
+    scales = add_mixing(model, mixing_weights(study), float(most[-1])) if study.objective.mixing else []
+    if study.objective.density:
+        sites = np.arange(len(district.sites))
+        value = SCORE * study.objective.density / (most[-1] * AREA)
+        for u in range(len(district.uses)):
+            for _, column, area in model.floor_area_terms(u, sites):
+                model.program.reward(np.asarray(column), value * np.asarray(area))
+    for rule in rules:
+        rule.constrain(model)
+    return Problem(study, district, model, scales)

@@ -1,0 +1,146 @@
+"""Proximity as a minimum-cost flow on the walking network.
+
+For linkage l let p be client demand served, r supply given and y the flow on directed walking edge e of
+length d_e; with strength s_l and reach R_l the term is
+
+    V = sum_l s_l (sum_i p_li - sum_e (d_e / R_l) y_le)
+
+A path longer than R_l would cost more than it earns, so this equals the transport problem over all pairs of
+doors with credit 1 - d / R_l. Demand met inside a building costs no walk (q below). It is written apart for
+today's, converted and new floors, so that a parcel that is a fraction of each cannot serve itself across
+them; what leaves a building passes its access edge.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from optimizer.district import District, Floats
+from optimizer.model import AREA, SCORE, Model
+
+
+def reference_value(district: District, most: Floats) -> float:
+    """Return the constant V^ = sum_l s_l alpha_l G_client that proximity is divided by, m².
+
+    Parameters
+    ----------
+    most : ndarray, shape (U,)
+        Most floor area of each use that the programme allows, m².
+    """
+    use = district.use_index
+    return float(sum(k.strength * k.demand * most[use[k.client]] for k in district.linkages))
+
+
+def add_proximity(model: Model, weight: float, most: Floats) -> None:
+    """Add the flow's columns, rows and objective, weighted and divided by `reference_value`."""
+    district, program = model.district, model.program
+    network, use = district.network, district.use_index
+    scale = reference_value(district, most)
+    if weight == 0 or scale == 0:
+        return
+    value = SCORE * weight / (scale * AREA)
+    sites = np.arange(len(district.sites))
+    reachable = np.ones(len(sites), dtype=bool)
+    reachable[network.unreached] = False
+    tail, head = np.concatenate([network.edges, network.edges[:, ::-1]]).T.astype(np.int64)
+    length = np.concatenate([network.length, network.length])
+    nodes = np.arange(len(network.xy))
+    parts = _parts(model)
+    inside: dict[tuple[str, int], list[np.ndarray]] = {}
+    leaving: dict[int, list[np.ndarray]] = {}
+    for link in district.linkages:
+        client, supplier = use[link.client], use[link.supplier]
+        earn, name = value * link.strength, f"{link.client}_{link.supplier}"
+        served, given = (
+            program.columns(
+                [f"{label}_{name}_{s}" for s in model.site_names],
+                upper=np.where(reachable & (network.access < link.reach), np.inf, 0.0),
+                cost=gain - earn * network.access / link.reach,
+            )
+            for label, gain in (("served", earn), ("given", 0.0))
+        )
+        walk = program.columns(
+            [f"walk_{name}_{a}_{b}" for a, b in zip(tail, head, strict=True)],
+            cost=-earn * length / link.reach,
+        )
+        program.rows(
+            [f"balance_{name}_{n}" for n in nodes],
+            (head, walk, 1.0),
+            (tail, walk, -1.0),
+            (network.door, given, 1.0),
+            (network.door, served, -1.0),
+            lower=0.0,
+            upper=0.0,
+        )
+        within = []
+        for part, terms in parts.items():
+            most_client, most_supplier = terms[client][2], terms[supplier][2]
+            q = program.columns(
+                [f"inside_{part}_{name}_{s}" for s in model.site_names],
+                upper=np.where((most_client > 0) & (most_supplier > 0), np.inf, 0.0),
+                cost=earn,
+            )
+            column, area, _ = terms[client]
+            program.rows(
+                [f"inside_demand_{part}_{name}_{s}" for s in model.site_names],
+                (sites, q, 1.0),
+                (sites, column, -link.demand * area),
+                upper=0.0,
+            )
+            within.append(q)
+            if link.shared:
+                column, area, _ = terms[supplier]
+                program.rows(
+                    [f"inside_supply_{part}_{name}_{s}" for s in model.site_names],
+                    (sites, q, 1.0),
+                    (sites, column, -area),
+                    upper=0.0,
+                )
+            else:
+                inside.setdefault((part, supplier), []).append(q)
+        program.rows(
+            [f"demand_{name}_{s}" for s in model.site_names],
+            (sites, served, 1.0),
+            *((sites, q, 1.0) for q in within),
+            *((sites, terms[client][0], -link.demand * terms[client][1]) for terms in parts.values()),
+            upper=0.0,
+        )
+        if link.shared:
+            # Shared floor is never used up, so each linkage alone is held to what stands there.
+            program.rows(
+                [f"supply_{name}_{s}" for s in model.site_names],
+                (sites, given, 1.0),
+                *((sites, q, 1.0) for q in within),
+                *((sites, terms[supplier][0], -terms[supplier][1]) for terms in parts.values()),
+                upper=0.0,
+            )
+        else:
+            leaving.setdefault(supplier, []).extend([given, *within])
+    for (part, supplier), columns in inside.items():
+        column, area, _ = parts[part][supplier]
+        program.rows(
+            [f"inside_supply_{part}_{district.uses[supplier].name}_{s}" for s in model.site_names],
+            *((sites, q, 1.0) for q in columns),
+            (sites, column, -area),
+            upper=0.0,
+        )
+    for supplier, columns in leaving.items():
+        program.rows(
+            [f"supply_{district.uses[supplier].name}_{s}" for s in model.site_names],
+            *((sites, q, 1.0) for q in columns),
+            *((sites, terms[supplier][0], -terms[supplier][1]) for terms in parts.values()),
+            upper=0.0,
+        )
+
+
+def _parts(model: Model) -> dict[str, list[tuple[np.ndarray, Floats, Floats]]]:
+    """Return for today's, converted and new floors, by use: columns, area of one and most floors, each (S,)."""
+    d = model.district
+    storeys = d.storeys_today[d.parcel_of].astype(float)
+    return {
+        "kept": [
+            (model.keep[d.parcel_of], d.existing_at[:, u] * AREA, d.existing_at[:, u]) for u in range(len(d.uses))
+        ],
+        "conv": [(model.converted[:, u], d.plate_today * AREA, storeys) for u in range(len(d.uses))],
+        "new": [(model.new[:, u], d.plate * AREA, d.storey_limit[:, u].astype(float)) for u in range(len(d.uses))],
+    }

@@ -1,0 +1,111 @@
+"""The one place that knows PuLP: arrays to an `LpProblem`, solvers by name, PuLP 3 and PuLP 4 alike."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import numpy as np
+import pulp
+from scipy import sparse
+
+from optimizer.district import Floats
+from optimizer.errors import SolverError
+from optimizer.model import Arrays
+
+PULP_4 = int(pulp.__version__.split(".")[0]) >= 4
+UNSAFE = re.compile(r"[^A-Za-z0-9_.<>#$%&()/;,!|~{}]|^(?=[0-9.eE])")
+
+
+def names_for_files(names: list[str]) -> list[str]:
+    """Return names that LP and MPS files accept, still readable and still unique."""
+    safe = [UNSAFE.sub("_", name)[:230] for name in names]
+    taken: dict[str, int] = {}
+    unique = []
+    for name in safe:
+        taken[name] = taken.get(name, 0) + 1
+        unique.append(name if taken[name] == 1 else f"{name}_{taken[name]}")
+    return unique
+
+
+def to_pulp(arrays: Arrays, name: str = "upstairs") -> tuple[pulp.LpProblem, list[pulp.LpVariable]]:
+    """Hand a program over to PuLP.
+
+    Returns
+    -------
+    LpProblem
+        Maximisation; rows with two different finite bounds become two constraints.
+    list of LpVariable
+        In the order of the columns.
+    """
+    problem = pulp.LpProblem(names_for_files([name])[0], pulp.LpMaximize)
+    make = problem.add_variable if PULP_4 else pulp.LpVariable
+    variables = [
+        make(
+            label,
+            None if low == -np.inf else float(low),
+            None if high == np.inf else float(high),
+            pulp.LpInteger if whole else pulp.LpContinuous,
+        )
+        for label, low, high, whole in zip(
+            names_for_files(arrays.column_names), arrays.lower, arrays.upper, arrays.integer, strict=True
+        )
+    ]
+    if not PULP_4:
+        problem.addVariables(variables)
+    used = np.flatnonzero(arrays.cost)
+    problem.setObjective(_expression(variables, used, arrays.cost[used]))
+    matrix = sparse.csr_matrix(arrays.matrix)
+    for row, label in enumerate(names_for_files(arrays.row_names)):
+        part = slice(matrix.indptr[row], matrix.indptr[row + 1])
+        columns, values = matrix.indices[part], matrix.data[part]
+        low, high = float(arrays.row_lower[row]), float(arrays.row_upper[row])
+        if not len(columns):
+            if low > 1e-9 or high < -1e-9:
+                columns, values = np.array([0]), np.array([0.0])
+            else:
+                continue
+        if low == high:
+            problem.addConstraint(_row(variables, columns, values, pulp.LpConstraintEQ, high), label)
+            continue
+        if high < np.inf:
+            problem.addConstraint(_row(variables, columns, values, pulp.LpConstraintLE, high), label)
+        if low > -np.inf:
+            suffix = "" if high == np.inf else "_least"
+            problem.addConstraint(_row(variables, columns, values, pulp.LpConstraintGE, low), label + suffix)
+    return problem, variables
+
+
+def _expression(variables: list[pulp.LpVariable], columns: Any, values: Floats) -> pulp.LpAffineExpression:
+    pairs = [(variables[c], v) for c, v in zip(columns.tolist(), values.tolist(), strict=True)]
+    return pulp.LpAffineExpression.from_list(pairs) if PULP_4 else pulp.LpAffineExpression(pairs)
+
+
+def _row(variables: list[pulp.LpVariable], columns: Any, values: Floats, sense: int, bound: float) -> Any:
+    expression = _expression(variables, columns, values)
+    if not PULP_4:
+        return pulp.LpConstraint(expression, sense, rhs=bound)
+    if sense == pulp.LpConstraintEQ:
+        return expression == bound
+    return expression <= bound if sense == pulp.LpConstraintLE else expression >= bound
+
+
+def solver_by_name(name: str, gap: float, seconds: float, threads: int) -> Any:
+    """Return a PuLP solver other than the built-in HiGHS.
+
+    Raises
+    ------
+    SolverError
+        Naming the solvers that are there.
+    """
+    wanted = {"cbc": "COIN_CMD" if PULP_4 else "PULP_CBC_CMD"}.get(name.lower(), name)
+    known = {solver.lower(): solver for solver in pulp.listSolvers()}
+    here = ", ".join(["HiGHS", *sorted(s for s in pulp.listSolvers(onlyAvailable=True) if s != "HiGHS")])
+    if wanted.lower() not in known:
+        raise SolverError(f"solver {name!r} is not known to PuLP; on this machine: {here}")
+    solver = pulp.getSolver(known[wanted.lower()], msg=False, gapRel=gap, timeLimit=seconds, threads=threads)
+    if not solver.available():
+        raise SolverError(
+            f"solver {name!r} is not installed on this machine; `pip install 'upstairs[solvers]'` adds CBC; here: {here}"
+        )
+    return solver

@@ -1,0 +1,26 @@
+"""Constants of a study that stand below fractions: the most floor area its rules and limits allow."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from optimizer.district import District, Floats
+from optimizer.rules import Rule
+
+
+def most_floor_area(district: District, rules: Sequence[Rule]) -> Floats:
+    """Return the most floor area by use and, last, in total, m², shape (U + 1,).
+
+    The programme's upper bounds, or what parcels can hold where it gives none: the larger of today's floor area
+    and what the floor-area ratio (or the storeys that fit) allows.
+    """
+    d = district
+    storeys = (d.plate[:, None] * d.storey_limit).max(axis=1)
+    room = np.minimum(np.bincount(d.parcel_of, storeys, minlength=len(d.parcels)), d.max_far * d.site_area)
+    capacity = float(np.maximum(room, d.existing.sum(axis=1)).sum())
+    most = np.full(len(d.uses) + 1, capacity)
+    for rule in rules:
+        most = np.minimum(most, rule.most_floor_area(d))
+    return np.minimum(most, most[-1])

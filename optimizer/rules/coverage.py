@@ -1,0 +1,60 @@
+"""Site coverage: how much of a parcel the plates of new buildings take."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, ClassVar
+
+import numpy as np
+
+from optimizer.rules.base import Check, Evidence, Rule, Share, compare
+
+if TYPE_CHECKING:
+    from optimizer.model import Model
+
+
+class Coverage(Rule):
+    """The plates of new buildings cover no more of a parcel than allowed.
+
+    sum over sites s of i of a_s b_s <= c_i A_i, with plate a (m²), b = 1 where a building stands, coverage c and
+    site area A (m²). Plates are sized by the parcel's own coverage, so that part holds by construction;
+    a lower ``max_coverage`` where ``where`` holds costs a binary a use and site there.
+    """
+
+    kind: ClassVar[str] = "coverage"
+    implied: ClassVar[bool] = True
+
+    max_coverage: Share | None = None
+
+    def constrain(self, model: Model) -> None:
+        """Add rows only where the rule asks for less than the parcel's own coverage."""
+        if self.max_coverage is None:
+            return
+        d = model.district
+        taken = np.bincount(d.parcel_of, d.plate, minlength=len(d.parcels)) / d.site_area
+        rows = np.flatnonzero(d.select(self.where, self.label) & (taken > self.max_coverage))
+        standing = model.standing()
+        place = np.full(len(d.parcels), -1)
+        place[rows] = np.arange(len(rows))
+        sites = np.flatnonzero(place[d.parcel_of] >= 0)
+        model.program.rows(
+            [f"{self.label}_{d.parcels['parcel_id'].iloc[i]}" for i in rows],
+            (place[d.parcel_of[sites]], standing[sites], (d.plate / d.site_area[d.parcel_of])[sites]),
+            upper=self.max_coverage,
+        )
+
+    def check(self, evidence: Evidence) -> Iterator[Check]:
+        """Add up the plates of each redeveloped parcel's buildings."""
+        parcels = evidence.parcels[evidence.chosen(self.where, self.label)]
+        new = evidence.buildings[
+            (evidence.buildings["action"] == "redevelop") & evidence.buildings["storeys"].map(bool)
+        ]
+        plates = new.groupby("parcel_id")["plate"].sum()
+        plates = plates[plates.index.isin(parcels.index)]
+        limit = parcels["coverage"].reindex(plates.index).to_numpy(dtype=float)
+        if self.max_coverage is not None:
+            limit = np.fmin(limit, self.max_coverage)
+        share = (plates / parcels["site_area"].reindex(plates.index)).to_numpy(dtype=float)
+        result = compare(self.label, list(plates.index), share, limit, "m²/m²")
+        if result:
+            yield result

@@ -1,0 +1,70 @@
+"""Open land: protected parcels stay unbuilt, and a share of the district stays open."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, ClassVar
+
+import numpy as np
+
+from optimizer.rules.base import Check, Evidence, Rule, Share, compare
+
+if TYPE_CHECKING:
+    from optimizer.model import Model
+
+
+class OpenLand(Rule):
+    """Protected parcels take no new floor, and at least a share of the chosen land carries no building.
+
+    sum of n_su + m_su = 0 on protected parcels; what stands there today may stay. With ``min_share``:
+    sum over chosen i of A_i o_i >= min_share · sum of A_i, with site area A (m²) and o = 1 where nothing stands
+    (1 - k - c - w where something stands today, k where nothing does).
+    """
+
+    kind: ClassVar[str] = "open_land"
+    implied: ClassVar[bool] = True
+
+    min_share: Share = 0.0
+
+    def constrain(self, model: Model) -> None:
+        """Add a row a protected site, and one for the share."""
+        d = model.district
+        protected = d.parcels["protected"].to_numpy(dtype=bool)
+        sites = np.flatnonzero(protected[d.parcel_of])
+        rows = np.arange(len(sites))[:, None]
+        model.program.rows(
+            [f"{self.label}_{model.site_names[s]}" for s in sites],
+            (rows, model.new[sites], 1.0),
+            (rows, model.converted[sites], 1.0),
+            upper=0.0,
+        )
+        if self.min_share:
+            area = np.where(d.select(self.where, self.label), d.site_area, 0.0) / d.site_area.sum()
+            built = np.where(d.built, area, 0.0)
+            model.program.rows(
+                [f"{self.label}_share"],
+                (0, model.keep, area - 2 * built),
+                (0, model.convert, -built),
+                (0, model.redevelop, -built),
+                lower=self.min_share * area.sum() - built.sum(),
+            )
+
+    def check(self, evidence: Evidence) -> Iterator[Check]:
+        """Find buildings on protected land and measure the share of open land."""
+        uses = list(evidence.uses)
+        area = evidence.parcels[[f"gfa_{u}" for u in uses]].sum(axis=1)
+        today = evidence.parcels[[f"today_{u}" for u in uses]].sum(axis=1)
+        protected = evidence.parcels["protected"].to_numpy(dtype=bool)
+        added = np.maximum(area - today, 0.0)[protected]
+        result = compare(
+            self.label, list(added.index), added.to_numpy(float), np.zeros(len(added)), "m² added", absolute=0.01
+        )
+        if result:
+            yield result
+        if self.min_share:
+            table = evidence.parcels[evidence.chosen(self.where, self.label)]
+            free = table["site_area"][area[table.index] < 0.01].sum()
+            share = np.array([free / table["site_area"].sum() if len(table) else 0.0])
+            result = compare(self.label, ["open land"], share, np.array([self.min_share]), "m²/m²", ">=")
+            if result:
+                yield result

@@ -1,0 +1,399 @@
+"""The study file: what is asked of the optimizer, as validated values.
+
+One TOML file names the parcels, the uses, the linkages, the rules, the objective and the limits of the solver.
+Every error names the key, its value and what was expected.
+"""
+
+from __future__ import annotations
+
+import difflib
+import math
+import tomllib
+import types
+import typing
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from geodata.parcels import LimitsTable, ParcelSource
+from optimizer.errors import StudyError
+from optimizer.rules import Rule, rule_kinds
+from optimizer.uses import Linkage, Use, default_linkages, default_uses
+
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+NonNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
+Action = Literal["keep", "convert", "redevelop", "clear"]
+
+
+class Section(BaseModel):
+    """A table of the study; unknown keys are errors."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
+
+
+class LimitsSection(Section):
+    """A zoning table joined on a key."""
+
+    file: str
+    key: str
+    on: str = "zone"
+    columns: dict[Literal["max_far", "max_height", "max_floors", "coverage"], str]
+    length_unit: Literal["m", "ft"] = "m"
+    layer: str | None = None
+
+
+class ParcelsSection(Section):
+    """Where the parcels come from and what their columns mean."""
+
+    file: str | None = None
+    layer: str | None = None
+    crs: str | None = None
+    area_unit: Literal["m2", "ft2", "ha", "acre"] = "m2"
+    length_unit: Literal["m", "ft"] = "m"
+    columns: dict[
+        Literal[
+            "id", "zone", "use_code", "gfa", "storeys", "year", "site_area",
+            "max_far", "max_height", "max_floors", "coverage", "protected",
+        ],
+        str,
+    ] = {}
+    existing: dict[str, str] = {}
+    codes: dict[str, list[str]] = {}
+    unmapped: str | None = None
+    limits: LimitsSection | None = None
+    defaults: dict[Literal["max_far", "max_height", "max_floors", "coverage", "storeys"], Positive] = {}
+    min_area: NonNegative = 20.0
+    max_far_today: Positive = 15.0
+
+    @field_validator("codes", mode="before")
+    @classmethod
+    def _codes_as_text(cls, value: Any) -> Any:
+        if isinstance(value, dict):
+            return {k: [str(c) for c in v] if isinstance(v, list) else v for k, v in value.items()}
+        return value
+
+
+class StreetsSection(Section):
+    """Street centre lines people walk on; without them parcels are linked to their neighbours."""
+
+    file: str
+    layer: str | None = None
+    snap: Positive = 1.0
+
+
+class SitesSection(Section):
+    """How large parcels are divided into building sites."""
+
+    plate: Positive = 1500.0
+
+
+class UseSection(Section):
+    """A use; a shipped one inherits what is not given."""
+
+    label: str
+    colour: Annotated[str, Field(pattern=r"^#[0-9A-Fa-f]{6}$")] = "#56B4E9"
+    storey_height: Annotated[float, Field(gt=0, le=50, allow_inf_nan=False)]
+    floor_per_job: NonNegative = 0.0
+    floor_per_home: NonNegative = 0.0
+    sound_power: Annotated[float, Field(ge=0, le=140, allow_inf_nan=False)] | None = None
+    rank: Annotated[float, Field(allow_inf_nan=False)] = 0.0
+
+
+class LinkageSection(Section):
+    """A client use drawing on a supplier use."""
+
+    client: str
+    supplier: str
+    demand: Positive
+    strength: Positive = 1.0
+    reach: Positive
+    shared: bool = False
+
+
+class MixingScales(Section):
+    """Weights of the scales at which mixing is measured; they are divided by their sum."""
+
+    building: NonNegative = 0.5
+    block: NonNegative = 0.0
+    neighbourhood: NonNegative = 0.5
+
+
+class ObjectiveSection(Section):
+    """Weights of the score's terms."""
+
+    proximity: NonNegative = 0.6
+    mixing: NonNegative = 0.4
+    density: NonNegative = 0.0
+    scales: MixingScales = MixingScales()
+    neighbourhood_size: Positive = 250.0
+
+    @model_validator(mode="after")
+    def _something_to_maximise(self) -> ObjectiveSection:
+        if self.proximity + self.mixing + self.density <= 0:
+            raise ValueError("every weight is 0; give at least one of proximity, mixing and density")
+        if self.mixing > 0 and self.scales.building + self.scales.block + self.scales.neighbourhood <= 0:
+            raise ValueError("mixing is weighted but every one of its scales is 0")
+        return self
+
+
+class ActionsSection(Section):
+    """What may be done with a parcel."""
+
+    allowed: Annotated[list[Action], Field(min_length=1)] = ["keep", "convert", "redevelop", "clear"]
+
+
+class SolveSection(Section):
+    """When to stop, and with which solver."""
+
+    gap: Share = 0.01
+    time_limit: Positive = 300.0
+    solver: str = "HiGHS"
+    threads: Annotated[int, Field(ge=1)] = 2
+    mixing_tolerance: Annotated[float, Field(gt=0, lt=1)] = 0.002
+    seed: Annotated[int, Field(ge=0)] = 0
+
+
+class Study(Section):
+    """Everything that is asked: a value, validated once."""
+
+    name: Annotated[str, Field(min_length=1)]
+    notes: list[str] = []
+    attribution: str = ""
+    parcels: ParcelsSection = ParcelsSection()
+    streets: StreetsSection | None = None
+    sites: SitesSection = SitesSection()
+    uses: dict[str, UseSection] = {}
+    linkages: list[LinkageSection] = []
+    objective: ObjectiveSection = ObjectiveSection()
+    actions: ActionsSection = ActionsSection()
+    rules: list[Any] = []
+    solve: SolveSection = SolveSection()
+    folder: Path = Field(default=Path(), exclude=True)
+
+    @field_validator("uses", mode="before")
+    @classmethod
+    def _inherit_shipped_uses(cls, value: Any) -> Any:
+        shipped = default_uses()
+        if not isinstance(value, dict):
+            return value
+        chosen: dict[str, Any] = value or {name: {} for name in shipped}
+        return {
+            name: {"label": name, **shipped.get(name, {}), **fields} if isinstance(fields, dict) else fields
+            for name, fields in chosen.items()
+        }
+
+    @field_validator("uses")
+    @classmethod
+    def _names_fit_columns(cls, value: dict[str, UseSection]) -> dict[str, UseSection]:
+        for name in value:
+            if not name.isidentifier():
+                raise ValueError(f"use {name!r}: a name is letters, digits and _ since it becomes a column")
+        return value
+
+    @field_validator("rules", mode="before")
+    @classmethod
+    def _rules_by_kind(cls, value: Any) -> Any:
+        if not isinstance(value, list):
+            return value
+        return [_rule(item, f"rules[{i}]") for i, item in enumerate(value)]
+
+    @model_validator(mode="before")
+    @classmethod
+    def _shipped_when_silent(cls, data: Any) -> Any:
+        if isinstance(data, dict):
+            data = dict(data)
+            data.setdefault("uses", {})
+            names = set(data["uses"]) if data["uses"] else set(default_uses())
+            if "linkages" not in data:
+                data["linkages"] = [
+                    link for link in default_linkages() if {link["client"], link["supplier"]} <= names
+                ]
+        return data
+
+    @model_validator(mode="after")
+    def _names_agree(self) -> Study:
+        names = list(self.uses)
+        for i, link in enumerate(self.linkages):
+            for end in ("client", "supplier"):
+                _known(getattr(link, end), names, f"linkages[{i}].{end}")
+            if link.client == link.supplier:
+                raise StudyError(f"linkages[{i}]: client and supplier are both {link.client!r}; a use does not draw on itself")
+        pairs = [(link.client, link.supplier) for link in self.linkages]
+        for i, pair in enumerate(pairs):
+            if pair in pairs[:i]:
+                raise StudyError(f"linkages[{i}]: {pair[0]} drawing on {pair[1]} is given twice; give it once")
+        for table in ("existing", "codes"):
+            for use in getattr(self.parcels, table):
+                if not (table == "codes" and use == "none"):
+                    _known(use, names, f"parcels.{table}")
+        if self.parcels.unmapped is not None and self.parcels.unmapped != "none":
+            _known(self.parcels.unmapped, names, "parcels.unmapped")
+        for i, rule in enumerate(self.rules):
+            for key, use in rule.named_uses():
+                _known(use, names, f"rules[{i}].{key}")
+        for rule_error in (rule.contradiction(self.rules) for rule in self.rules):
+            if rule_error:
+                raise StudyError(rule_error)
+        return self
+
+    @property
+    def use_list(self) -> tuple[Use, ...]:
+        """The uses in the order of the study."""
+        return tuple(Use(name=name, **use.model_dump()) for name, use in self.uses.items())
+
+    @property
+    def linkage_list(self) -> tuple[Linkage, ...]:
+        """The linkages in the order of the study."""
+        return tuple(Linkage(**link.model_dump()) for link in self.linkages)
+
+    def path(self, file: str) -> Path:
+        """Resolve a file named in the study against the study's folder."""
+        return (self.folder / file).resolve() if not Path(file).is_absolute() else Path(file)
+
+    def parcel_source(self) -> ParcelSource:
+        """Translate the parcels' section into what `geodata.parcels.read_parcels` takes."""
+        section = self.parcels
+        limits = section.limits and LimitsTable(
+            file=self.path(section.limits.file),
+            key=section.limits.key,
+            on=section.limits.on,
+            columns=dict(section.limits.columns),
+            length_unit=section.limits.length_unit,
+            layer=section.limits.layer,
+        )
+        return ParcelSource(
+            file=self.path(section.file) if section.file else None,
+            layer=section.layer,
+            crs=section.crs,
+            area_unit=section.area_unit,
+            length_unit=section.length_unit,
+            columns=dict(section.columns),
+            existing=section.existing,
+            codes=section.codes,
+            unmapped=section.unmapped,
+            limits=limits or None,
+            defaults=dict(section.defaults),
+            min_area=section.min_area,
+            max_far_today=section.max_far_today,
+            uses=tuple(self.uses),
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the study as plain values for TOML, files made absolute so that it can be read anywhere."""
+        data = self.model_dump(mode="json", exclude_none=True, exclude={"rules"})
+        data["rules"] = [rule.to_dict() for rule in self.rules]
+        for section in (data["parcels"], data.get("streets"), data["parcels"].get("limits")):
+            if section and section.get("file"):
+                section["file"] = self.path(section["file"]).as_posix()
+        return data
+
+
+def load_study(source: Path | str | Mapping[str, Any] | Study, folder: Path | None = None) -> Study:
+    """Read and validate a study.
+
+    Parameters
+    ----------
+    source : path, mapping or Study
+        A TOML file, or the same content as plain values.
+    folder : Path, optional
+        Folder against which files named in a mapping are resolved; the TOML file's own folder by default.
+
+    Raises
+    ------
+    StudyError
+        Naming the key, its value, what was expected and the nearest valid key.
+    """
+    if isinstance(source, Study):
+        return source
+    if isinstance(source, Mapping):
+        return _validated(dict(source), folder or Path(), "study")
+    file = Path(source)
+    if not file.is_file():
+        raise StudyError(f"{file}: no such study file; `upstairs new DIR` writes one to start from")
+    try:
+        data = tomllib.loads(file.read_text(encoding="utf-8"))
+    except tomllib.TOMLDecodeError as error:
+        raise StudyError(f"{file}: not valid TOML: {error}") from None
+    except UnicodeDecodeError:
+        raise StudyError(f"{file}: not a text file in UTF-8; a study is a TOML file") from None
+    return _validated(data, folder or file.resolve().parent, str(file))
+
+
+def _validated(data: dict[str, Any], folder: Path, origin: str) -> Study:
+    if "folder" in data:
+        raise StudyError(f"{origin}: folder: unknown key")
+    try:
+        return Study.model_validate({**data, "folder": folder})
+    except ValidationError as error:
+        raise StudyError(f"{origin}: {_explain(error, Study)}") from None
+    except StudyError as error:
+        raise StudyError(f"{origin}: {error}") from None
+
+
+def _rule(item: Any, key: str) -> Rule:
+    if isinstance(item, Rule):
+        return item
+    if not isinstance(item, dict):
+        raise StudyError(f"{key} = {item!r}: a rule is a table such as {{ kind = \"programme\", ... }}")
+    kinds = rule_kinds()
+    kind = item.get("kind")
+    if kind is None:
+        raise StudyError(f"{key}: no kind; one of {', '.join(sorted(kinds))}")
+    _known(str(kind), sorted(kinds), f"{key}.kind")
+    family = kinds[str(kind)]
+    try:
+        return family.model_validate({k: v for k, v in item.items() if k != "kind"})
+    except ValidationError as error:
+        raise StudyError(_explain(error, family, key)) from None
+
+
+def _known(name: str, valid: list[str], key: str) -> None:
+    if name not in valid:
+        raise StudyError(f"{key} = {name!r}: unknown{_nearest(name, valid)}; known are {', '.join(valid)}")
+
+
+def _nearest(name: str, valid: list[str]) -> str:
+    close = difflib.get_close_matches(name, valid, n=1, cutoff=0.5)
+    return f" (did you mean {close[0]!r}?)" if close else ""
+
+
+def _explain(error: ValidationError, root: type[BaseModel], prefix: str = "") -> str:
+    """One sentence for the first thing that is wrong."""
+    first = error.errors()[0]
+    location = [part for part in first["loc"] if part != "[key]"]
+    key = prefix
+    for part in location:
+        key += f"[{part}]" if isinstance(part, int) else f".{part}" if key else str(part)
+    value = first.get("input")
+    if first["type"] == "extra_forbidden":
+        valid = _keys_at(root, location[:-1])
+        return f"{key}: unknown key{_nearest(str(location[-1]), valid)}; known are {', '.join(valid)}"
+    if first["type"] == "missing":
+        return f"{key}: missing; it must be given"
+    message = str(first["msg"]).removeprefix("Value error, ")
+    if isinstance(value, (dict, list, BaseModel)):
+        return f"{key}: {message}" if key else message
+    if isinstance(value, float) and not math.isfinite(value):
+        message = "a finite number is expected"
+    return f"{key} = {value!r}: {message}"
+
+
+def _keys_at(root: type[BaseModel], location: list[Any]) -> list[str]:
+    """Names of the fields valid at a place of the study."""
+    model: type[BaseModel] | None = root
+    for part in location:
+        if model is None or part not in model.model_fields:
+            continue
+        model = _model_in(model.model_fields[part].annotation)
+    return [name for name in model.model_fields if name != "folder"] if model else []
+
+
+def _model_in(annotation: Any) -> type[BaseModel] | None:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    if typing.get_origin(annotation) in (list, dict, typing.Union, types.UnionType):
+        return next((found for a in typing.get_args(annotation) if (found := _model_in(a))), None)
+    return None

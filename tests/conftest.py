@@ -1,0 +1,24 @@
+"""Fixtures for all tests."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+SHARED = Path(__file__).resolve().parents[2] / "shared"
+
+
+def pytest_collection_modifyitems(items):
+    no_shared = pytest.mark.skip(reason=f"the published data are not beside the project ({SHARED.name}/ missing)")
+    no_browser = pytest.mark.skip(reason="no chromium on this machine; install Debian's chromium to run it")
+    for item in items:
+        if "shared" in item.keywords and not SHARED.is_dir():
+            item.add_marker(no_shared)
+        if "browser" in item.keywords and shutil.which("chromium") is None:
+            item.add_marker(no_browser)
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """Folder of published data beside the project."""
+    return SHARED
