@@ -1,5 +1,5 @@
-"""Errors of the package."""
+"""Errors of reading and preparing data."""
 
 
 class GeodataError(ValueError):
-    """Input that cannot be used: says where, what was found, what was expected and what to do."""
+    """Data that cannot be used; the message says what, where, what was expected and what to do."""

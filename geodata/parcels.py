@@ -1,0 +1,490 @@
+"""Parcels from any vector format: columns mapped, units converted, faults found, named and repaired where safe."""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import geopandas as gpd
+import numpy as np
+import pandas as pd
+import pyogrio
+
+from geodata.errors import GeodataError
+from geodata.repairs import Finding, repair_geometry
+from geodata.units import AREA, LENGTH
+
+LIMITS = ("max_far", "max_height", "max_floors", "coverage")
+DEFAULT_COVERAGE = 0.6
+
+
+@dataclass(frozen=True)
+class LimitsTable:
+    """A zoning table joined on a key.
+
+    Attributes
+    ----------
+    file : Path
+    key, on : str
+        Column of the table, and column of the parcels (canonical name) that it is joined on.
+    columns : dict
+        Limit (``max_far``, ``max_height``, ``max_floors``, ``coverage``) to column of the table.
+    length_unit : str
+        Unit of heights, ``m`` or ``ft``.
+    """
+
+    file: Path
+    key: str
+    on: str
+    columns: Mapping[str, str]
+    length_unit: str = "m"
+    layer: str | None = None
+
+
+@dataclass(frozen=True)
+class ParcelSource:
+    """Where parcels come from and what their columns mean.
+
+    Attributes
+    ----------
+    file : Path or None
+        None when a GeoDataFrame is given.
+    crs : str or None
+        Working CRS, projected and metric; a fitting UTM zone when None and the data are geographic.
+    area_unit, length_unit : str
+        Units of area and length columns.
+    columns : dict
+        Canonical name to column of the file.
+    existing : dict
+        Use to the column of its floor area today.
+    codes : dict
+        Use (or ``none``) to use codes, compared as text.
+    unmapped : str or None
+        Use given to codes in no list; an error names them when None.
+    defaults : dict
+        Values where a limit, coverage or number of storeys is missing.
+    min_area : float
+        Polygons below this are slivers, m².
+    max_far_today : float
+        Today's floor area above this multiple of the site area cannot fit and is cut down to it.
+    """
+
+    file: Path | None
+    layer: str | None = None
+    crs: str | None = None
+    area_unit: str = "m2"
+    length_unit: str = "m"
+    columns: Mapping[str, str] = field(default_factory=dict)
+    existing: Mapping[str, str] = field(default_factory=dict)
+    codes: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    unmapped: str | None = None
+    limits: LimitsTable | None = None
+    defaults: Mapping[str, float] = field(default_factory=dict)
+    min_area: float = 20.0
+    max_far_today: float = 15.0
+    uses: Sequence[str] = ()
+
+
+@dataclass(frozen=True)
+class Parcels:
+    """Canonical parcels and what was found on the way.
+
+    Attributes
+    ----------
+    frame : GeoDataFrame
+        ``parcel_id`` (unique text), ``zone``, ``use_code``, ``site_area`` (m²), ``max_far``, ``max_height`` (m),
+        ``max_floors`` (NaN: no limit), ``coverage`` (0 to 1), ``protected``, ``year`` (NaN: unknown),
+        ``storeys_today``, ``gfa_<use>`` (m² today), ``geometry`` (valid 2-D polygons, metric CRS).
+    findings : tuple of Finding
+    inputs : dict
+        File to SHA-256.
+    site_area_from : str
+        ``geometry`` or the column.
+    """
+
+    frame: gpd.GeoDataFrame
+    findings: tuple[Finding, ...]
+    inputs: Mapping[str, str]
+    site_area_from: str
+
+
+def sha256(file: Path) -> str:
+    """Return the SHA-256 of a file in hexadecimal."""
+    with file.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def read_layer(file: Path, layer: str | None = None) -> gpd.GeoDataFrame:
+    """Read one layer of any vector file that GDAL knows.
+
+    Raises
+    ------
+    GeodataError
+        No such file, not a vector file, several layers and none named, unknown or empty layer, no CRS.
+    """
+    if not file.exists():
+        raise GeodataError(f"{file}: no such file; name a vector file (GeoPackage, GeoJSON, Shapefile, ...)")
+    try:
+        layers = [str(name) for name in pyogrio.list_layers(file)[:, 0]]
+    except pyogrio.errors.DataSourceError:
+        raise GeodataError(f"{file}: not a vector file that GDAL can read") from None
+    if not layers:
+        raise GeodataError(f"{file}: holds no layer")
+    if layer is None and len(layers) > 1:
+        raise GeodataError(f"{file}: holds {len(layers)} layers ({', '.join(layers)}); say which with `layer`")
+    if layer is not None and layer not in layers:
+        raise GeodataError(f"{file}: no layer {layer!r}{_nearest(layer, layers)}; it holds {', '.join(layers)}")
+    frame = gpd.read_file(file, layer=layer or layers[0], engine="pyogrio")
+    if not isinstance(frame, gpd.GeoDataFrame):
+        raise GeodataError(f"{file}: layer {layer or layers[0]!r} has no geometry")
+    if frame.empty:
+        raise GeodataError(f"{file}: layer {layer or layers[0]!r} is empty")
+    if frame.crs is None:
+        raise GeodataError(
+            f"{file}: no coordinate reference system; add one to the file, e.g. `ogr2ogr -a_srs EPSG:26986 out.gpkg in`"
+        )
+    return frame
+
+
+def read_parcels(source: ParcelSource, frame: gpd.GeoDataFrame | None = None) -> Parcels:
+    """Read parcels into the canonical table.
+
+    Parameters
+    ----------
+    source : ParcelSource
+    frame : GeoDataFrame, optional
+        Parcels from Python in place of ``source.file``.
+
+    Raises
+    ------
+    GeodataError
+        Naming file, column or parcel, value, what was expected and what to do.
+    """
+    inputs: dict[str, str] = {}
+    if frame is None:
+        if source.file is None:
+            raise GeodataError("parcels: neither a file nor a GeoDataFrame was given")
+        frame, origin = read_layer(source.file, source.layer), source.file.name
+        inputs[source.file.as_posix()] = sha256(source.file)
+    else:
+        origin = "GeoDataFrame"
+        if not isinstance(frame, gpd.GeoDataFrame):
+            raise GeodataError(f"parcels: a GeoDataFrame is expected, not {type(frame).__name__}")
+        if frame.empty:
+            raise GeodataError("parcels: the GeoDataFrame is empty")
+        if frame.crs is None:
+            raise GeodataError("parcels: the GeoDataFrame has no CRS; set one with frame.set_crs(...)")
+    for key, column in [*source.columns.items(), *source.existing.items()]:
+        if column not in frame.columns:
+            names = [str(c) for c in frame.columns if c != frame.geometry.name]
+            raise GeodataError(
+                f"{origin}: parcels.columns.{key} = {column!r}: no such column{_nearest(column, names)}; "
+                f"it has {', '.join(names)}"
+            )
+    findings: list[Finding] = []
+    frame = frame.reset_index(drop=True)
+    ids = _ids(frame, source.columns.get("id"))
+    frame = _metric(frame, source.crs, origin, findings)
+    geometry, row, ids = repair_geometry(frame.geometry, ids, source.min_area, origin, findings)
+    table = frame.iloc[row].reset_index(drop=True)
+    share = ~pd.Series(row).duplicated().to_numpy()
+    area = geometry.area.to_numpy()
+    _plausible(area, geometry, origin)
+
+    out = pd.DataFrame({"parcel_id": ids})
+    out["zone"] = _text(table, source.columns.get("zone"))
+    out["use_code"] = _text(table, source.columns.get("use_code"))
+    out["site_area"] = _site_area(table, source, area, ids, origin, findings)
+    for name in LIMITS:
+        values = _numbers(table, source.columns.get(name), origin)
+        out[name] = values * (LENGTH[source.length_unit] if name == "max_height" else 1.0)
+    if source.limits:
+        _join_limits(out, source.limits, inputs, findings)
+    for name in LIMITS:
+        if name in source.defaults:
+            out[name] = out[name].fillna(source.defaults[name])
+    out["coverage"] = out["coverage"].fillna(DEFAULT_COVERAGE)
+    _valid_limits(out, origin)
+    protected = source.columns.get("protected")
+    out["protected"] = _flags(table[protected], origin) if protected else np.zeros(len(out), dtype=bool)
+    year = _numbers(table, source.columns.get("year"), origin)
+    out["year"] = np.where(year > 0, year, np.nan)
+    out["storeys_today"] = 0
+    _floor_area(out, table, source, share, origin, findings)
+    _storeys(out, _numbers(table, source.columns.get("storeys"), origin), source, findings)
+    order = [c for c in out.columns if not c.startswith("gfa_")] + [f"gfa_{u}" for u in source.uses]
+    result = gpd.GeoDataFrame(out[order], geometry=geometry.reset_index(drop=True), crs=geometry.crs)
+    return Parcels(result, tuple(findings), inputs, source.columns.get("site_area", "geometry"))
+
+
+def _nearest(name: str, valid: Sequence[str]) -> str:
+    lower = {v.lower(): v for v in valid}
+    close = difflib.get_close_matches(name.lower(), list(lower), n=1, cutoff=0.5)
+    return f" (did you mean {lower[close[0]]!r}?)" if close else ""
+
+
+def _plain(values: pd.Series) -> pd.Series:
+    """Return values as text, whole numbers without a decimal point, missing ones empty."""
+
+    def text(value: object) -> str:
+        if value is None or value != value:
+            return ""
+        if isinstance(value, (float, np.floating)) and float(value).is_integer():
+            return str(int(value))
+        return str(value).strip()
+
+    return values.map(text).astype(str)
+
+
+def _text(table: pd.DataFrame, column: str | None) -> pd.Series:
+    return _plain(table[column].astype(object)) if column else pd.Series("", index=table.index)
+
+
+def _ids(frame: gpd.GeoDataFrame, column: str | None) -> list[str]:
+    return _plain(frame[column].astype(object)).tolist() if column else [str(i + 1) for i in range(len(frame))]
+
+
+def _numbers(table: pd.DataFrame, column: str | None, origin: str) -> np.ndarray:
+    if column is None:
+        return np.full(len(table), np.nan)
+    values = pd.to_numeric(table[column], errors="coerce")
+    wrong = values.isna() & table[column].notna() & (table[column].astype(str).str.strip() != "")
+    if wrong.any():
+        row = int(np.flatnonzero(wrong)[0])
+        raise GeodataError(f"{origin}: column {column!r}, row {row + 1} = {table[column].iloc[row]!r}: a number is expected")
+    result = values.to_numpy(dtype=float, na_value=np.nan)
+    if np.isinf(result).any():
+        raise GeodataError(f"{origin}: column {column!r} holds an infinite value; a finite number is expected")
+    return result
+
+
+def _flags(values: pd.Series, origin: str) -> np.ndarray:
+    known = {"true": True, "1": True, "yes": True, "y": True, "t": True, "": False, "false": False, "0": False}
+    known |= {"no": False, "n": False, "f": False}
+    text = _plain(values.astype(object)).str.lower()
+    wrong = ~text.isin(list(known))
+    if wrong.any():
+        raise GeodataError(f"{origin}: column {values.name!r} = {text[wrong].iloc[0]!r}: true or false is expected")
+    return text.map(known).to_numpy(dtype=bool)
+
+
+def _metric(frame: gpd.GeoDataFrame, crs: str | None, origin: str, findings: list[Finding]) -> gpd.GeoDataFrame:
+    """Project to a metric CRS and say so."""
+    present = frame.geometry[~(frame.geometry.isna() | frame.geometry.is_empty)]
+    if present.empty:
+        raise GeodataError(f"{origin}: no feature has a geometry; polygons are expected")
+    kinds = set(present.geom_type.unique())
+    if not kinds & {"Polygon", "MultiPolygon", "GeometryCollection"}:
+        raise GeodataError(f"{origin}: geometry is {', '.join(sorted(kinds))}; polygons are expected")
+    west, south, east, north = present.total_bounds
+    inside = west >= -180 and east <= 180 and south >= -90 and north <= 90
+    if frame.crs.is_projected and inside and max(east - west, north - south) < 10:
+        raise GeodataError(
+            f"{origin}: coordinates {west:.5g}, {south:.5g} look like degrees but the CRS is {frame.crs.name}, in "
+            "metres; correct the CRS of the file (EPSG:4326 for longitude and latitude)"
+        )
+    if frame.crs.is_geographic and not inside:
+        raise GeodataError(
+            f"{origin}: coordinates {west:.6g}, {south:.6g} are no degrees but the CRS is {frame.crs.name}; "
+            "correct the CRS of the file"
+        )
+    if crs is not None:
+        try:
+            target = gpd.GeoSeries([], crs=crs).crs
+        except Exception:  # pyproj raises several kinds
+            raise GeodataError(f"parcels.crs = {crs!r}: not a CRS; an EPSG code such as EPSG:32632 is expected") from None
+        if not target.is_projected or {axis.unit_name for axis in target.axis_info} != {"metre"}:
+            raise GeodataError(f"parcels.crs = {crs!r} ({target.name}): a projected CRS in metres is expected")
+    elif frame.crs.is_geographic or {axis.unit_name for axis in frame.crs.axis_info} != {"metre"}:
+        target = present.estimate_utm_crs()
+    else:
+        return frame
+    if target == frame.crs:
+        return frame
+    findings.append(
+        Finding("projected", (), f"{frame.crs.name} to {target.name}", "projected to a CRS in metres")
+    )
+    return frame.to_crs(target)
+
+
+def _plausible(area: np.ndarray, geometry: gpd.GeoSeries, origin: str) -> None:
+    median = float(np.median(area))
+    if not 5.0 <= median <= 1e6:
+        raise GeodataError(
+            f"{origin}: the median parcel measures {median:.3g} m², which is no parcel; is the CRS ({geometry.crs.name}) "
+            "right, or are degrees or feet taken for metres?"
+        )
+
+
+def _site_area(
+    table: pd.DataFrame, source: ParcelSource, area: np.ndarray, ids: list[str], origin: str, findings: list[Finding]
+) -> np.ndarray:
+    column = source.columns.get("site_area")
+    if column is None:
+        return area
+    values = _numbers(table, column, origin) * AREA[source.area_unit]
+    known = np.isfinite(values) & (values > 0)
+    if known.any():
+        ratio = float(np.median(values[known] / area[known]))
+        for unit, size in AREA.items():
+            if unit != source.area_unit and not 0.7 < ratio < 1.4 and abs(ratio * size / AREA[source.area_unit] - 1) < 0.15:
+                raise GeodataError(
+                    f"{origin}: column {column!r} is {ratio:.3g} times the polygons' area, so it looks like {unit}; "
+                    f'set parcels.area_unit = "{unit}"'
+                )
+    if not known.all():
+        names = tuple(np.array(ids, dtype=object)[~known])
+        findings.append(
+            Finding("missing_site_area", names, f"{len(names)} without a site area in {column!r}", "polygon's area taken")
+        )
+    return np.where(known, values, area)
+
+
+def _join_limits(out: pd.DataFrame, limits: LimitsTable, inputs: dict[str, str], findings: list[Finding]) -> None:
+    if not limits.file.exists():
+        raise GeodataError(f"{limits.file}: no such file (parcels.limits.file)")
+    inputs[limits.file.as_posix()] = sha256(limits.file)
+    table = pyogrio.read_dataframe(limits.file, layer=limits.layer, read_geometry=False)
+    for column in [limits.key, *limits.columns.values()]:
+        if column not in table.columns:
+            names = [str(c) for c in table.columns]
+            raise GeodataError(
+                f"{limits.file.name}: no column {column!r}{_nearest(column, names)}; it has {', '.join(names)}"
+            )
+    if limits.on not in out.columns:
+        raise GeodataError(f"parcels.limits.on = {limits.on!r}: zone, use_code or parcel_id is expected")
+    table = table.assign(**{limits.key: _plain(table[limits.key].astype(object))})
+    twice = table[limits.key][table[limits.key].duplicated()]
+    if len(twice):
+        raise GeodataError(f"{limits.file.name}: {limits.key} = {twice.iloc[0]!r} stands there twice")
+    for name, column in limits.columns.items():
+        values = pd.Series(_numbers(table, column, limits.file.name), index=table[limits.key])
+        factor = LENGTH[limits.length_unit] if name == "max_height" else 1.0
+        out[name] = out[name].fillna(out[limits.on].map(values) * factor)
+    unknown = ~out[limits.on].isin(table[limits.key])
+    if unknown.any():
+        keys = sorted(set(out[limits.on][unknown]))
+        findings.append(
+            Finding(
+                "missing_limit",
+                tuple(out["parcel_id"][unknown]),
+                f"{limits.on} {', '.join(map(repr, keys))} not in {limits.file.name}",
+                "defaults of the study taken",
+            )
+        )
+
+
+def _valid_limits(out: pd.DataFrame, origin: str) -> None:
+    for name in LIMITS:
+        bad = (out[name] < 0) | ((out[name] > 1) | (out[name] == 0) if name == "coverage" else False)
+        if bad.any():
+            i = int(np.flatnonzero(bad)[0])
+            expected = "a share above 0 and at most 1" if name == "coverage" else "a number of at least 0"
+            raise GeodataError(
+                f"{origin}: parcel {out['parcel_id'][i]!r}: {name} = {out[name][i]:g}: {expected} is expected"
+            )
+    unbounded = out[["max_far", "max_height", "max_floors"]].isna().all(axis=1)
+    if unbounded.any():
+        i = int(np.flatnonzero(unbounded)[0])
+        zone = f" in zone {out['zone'][i]!r}" if out["zone"][i] else ""
+        raise GeodataError(
+            f"{origin}: {int(unbounded.sum())} parcels, such as {out['parcel_id'][i]!r}{zone}, have no floor-area ratio, "
+            "height or storey limit; map a column, join a zoning table or set parcels.defaults.max_far"
+        )
+
+
+def _floor_area(
+    out: pd.DataFrame, table: pd.DataFrame, source: ParcelSource, first: np.ndarray, origin: str, findings: list[Finding]
+) -> None:
+    """Fill gfa_<use> from a column a use, or from one column and use codes."""
+    ids = out["parcel_id"].to_numpy(dtype=object)
+    unit = AREA[source.area_unit]
+
+    def cleaned(column: str, expected: np.ndarray) -> np.ndarray:
+        values = np.where(first, _numbers(table, column, origin) * unit, 0.0)
+        for kind, where, what in (
+            ("missing_floor_area", np.isnan(values) & expected, "no floor area"),
+            ("negative_floor_area", values < 0, "a negative floor area"),
+        ):
+            if where.any():
+                findings.append(
+                    Finding(kind, tuple(ids[where]), f"{int(where.sum())} with {what} in {column!r}", "taken as 0 m²")
+                )
+        return np.where(values > 0, values, 0.0)
+
+    for use in source.uses:
+        column = source.existing.get(use)
+        out[f"gfa_{use}"] = cleaned(column, np.ones(len(out), dtype=bool)) if column else 0.0
+    if "gfa" in source.columns:
+        if "use_code" not in source.columns:
+            raise GeodataError(
+                "parcels.columns.gfa: today's use is unknown; give parcels.columns.use_code and parcels.codes, "
+                "or a column for each use under parcels.existing"
+            )
+        values = cleaned(source.columns["gfa"], out["use_code"].to_numpy() != "")
+        lookup = {str(code): use for use, codes in source.codes.items() for code in codes}
+        use_of = out["use_code"].map(lookup).fillna(source.unmapped or "")
+        unknown = (use_of == "") & (values > 0)
+        if unknown.any():
+            counts = out["use_code"][unknown].value_counts()
+            listed = ", ".join(f"{code!r} ({n} parcels)" for code, n in counts.items())
+            raise GeodataError(
+                f"{origin}: use codes that parcels.codes does not name, on parcels with floor area: {listed}; add each to a "
+                'use or to "none", or set parcels.unmapped'
+            )
+        dropped = (use_of == "none").to_numpy() & (values > 0)
+        if dropped.any():
+            findings.append(
+                Finding(
+                    "uncounted_floor_area", tuple(ids[dropped]),
+                    f"{values[dropped].sum():,.0f} m² of floor under codes of no use", "not counted", float(values[dropped].sum()),
+                )
+            )
+        for use in source.uses:
+            out[f"gfa_{use}"] += np.where(use_of == use, values, 0.0)
+    columns = [f"gfa_{use}" for use in source.uses]
+    total = out[columns].sum(axis=1).to_numpy()
+    most = source.max_far_today * out["site_area"].to_numpy()
+    over = total > most
+    for i in np.flatnonzero(over):
+        findings.append(
+            Finding(
+                "impossible_floor_area", (ids[i],),
+                f"{total[i]:,.0f} m² of floor on {out['site_area'][i]:,.0f} m² of land, a ratio of {total[i] / out['site_area'][i]:.1f}",
+                f"cut to a ratio of {source.max_far_today:g}", float(total[i]),
+            )
+        )
+        out.loc[i, columns] = out.loc[i, columns] * (most[i] / total[i])
+
+
+def _storeys(out: pd.DataFrame, given: np.ndarray, source: ParcelSource, findings: list[Finding]) -> None:
+    """Fill storeys_today: whole, at least one where anything stands, enough for plates to fit the lot."""
+    ids = out["parcel_id"].to_numpy(dtype=object)
+    area = out[[f"gfa_{use}" for use in source.uses]].sum(axis=1).to_numpy()
+    land = out["site_area"].to_numpy()
+    built = area > 0
+    given = np.where(given >= 1, given, source.defaults.get("storeys", np.nan))
+    estimate = np.ceil(area / (out["coverage"].to_numpy() * land) - 1e-9)
+    unknown = built & np.isnan(given)
+    storeys = np.where(np.isnan(given), np.maximum(estimate, 1), np.maximum(np.round(given), 1))
+    least = np.ceil(area / land - 1e-9)
+    tight = built & (storeys < least)
+    storeys = np.where(built, np.maximum(storeys, least), 0)
+    if unknown.any():
+        findings.append(
+            Finding(
+                "unknown_storeys", tuple(ids[unknown]), f"{int(unknown.sum())} with floor area but no number of storeys",
+                "estimated from floor area and coverage",
+            )
+        )
+    if tight.any():
+        findings.append(
+            Finding(
+                "too_few_storeys", tuple(ids[tight]), f"{int(tight.sum())} whose plate would be larger than the lot",
+                "storeys raised until it fits",
+            )
+        )
+    out["storeys_today"] = storeys.astype(int)
