@@ -171,20 +171,23 @@ class District:
 
 
 def select(parcels: gpd.GeoDataFrame, where: str | None, rule: str) -> Bools:
-    """Return the rows for which an expression such as ``zone == 'IA-1'`` is true; all where it is None."""
+    """Return the rows for which an expression such as ``zone == 'IA-1'`` is true; all where it is None.
+
+    ``rule`` names the key in errors.
+    """
     if where is None:
         return np.ones(len(parcels), dtype=bool)
     if "@" in where or "__" in where:
-        raise StudyError(f"{rule}.where = {where!r}: only columns, values and comparisons are allowed")
+        raise StudyError(f"{rule}: {where!r}: only columns, values and comparisons are allowed")
     table = parcels.drop(columns="geometry", errors="ignore")
     try:
         chosen = table.eval(where, engine="python")
     except Exception as error:  # any failure of the expression is the writer's to mend
         known = ", ".join(map(str, table.columns))
-        raise StudyError(f"{rule}.where = {where!r}: {error}; columns are {known}") from None
+        raise StudyError(f"{rule}: {where!r}: {error}; columns are {known}") from None
     values = np.asarray(chosen)
     if values.dtype != bool or values.shape != (len(parcels),):
-        raise StudyError(f"{rule}.where = {where!r}: an expression true or false for each parcel is expected")
+        raise StudyError(f"{rule}: {where!r}: an expression true or false for each parcel is expected")
     return values
 
 
@@ -205,6 +208,8 @@ def read_district(study: Study, frame: gpd.GeoDataFrame | None = None) -> Distri
     if frame is None and study.parcels.file is None:
         raise StudyError("parcels.file: missing; name a vector file, or pass parcels=GeoDataFrame from Python")
     found = read_parcels(study.parcel_source(), frame)
+    if study.parcels.open_land is not None:
+        found.frame["protected"] |= select(found.frame, study.parcels.open_land, "parcels.open_land")
     sites = divide(found.frame, study.sites.plate)
     inputs = dict(found.inputs)
     streets = None

@@ -67,6 +67,7 @@ class ParcelsSection(Section):
     defaults: dict[Literal["max_far", "max_height", "max_floors", "coverage", "storeys"], Positive] = {}
     min_area: NonNegative = 20.0
     max_far_today: Positive = 15.0
+    open_land: str | None = None
 
     @field_validator("codes", mode="before")
     @classmethod
