@@ -1,0 +1,135 @@
+"""The five files of a plan, written whole or not at all, and the map drawn from them."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import geopandas as gpd
+import numpy as np
+import tomli_w
+
+from geodata.export import plain, qml_categorised, read_geojson, write_geojson, write_geopackage
+from geodata.maps import EMPTY, UseStyle, plan_map
+from optimizer.errors import StudyError
+
+if TYPE_CHECKING:
+    import folium
+
+    from optimizer.plan import Plan
+    from optimizer.study import Study
+
+FILES = ("plan.geojson", "plan.gpkg", "map.html", "result.json", "study.toml")
+
+
+def write_plan(plan: Plan, folder: Path) -> Path:
+    """Write a plan into a folder; it appears whole, in place of an earlier plan, or not at all.
+
+    Raises
+    ------
+    StudyError
+        When the folder holds something that is not a plan, or cannot be written.
+    """
+    if folder.is_file() or (folder.is_dir() and any(folder.iterdir()) and not (folder / "result.json").is_file()):
+        raise StudyError(f"{folder}: exists and holds no plan; name another folder with --out")
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        draft = Path(tempfile.mkdtemp(prefix=".upstairs-", dir=folder.parent))
+    except OSError as error:
+        raise StudyError(f"{folder}: cannot be written: {error.strerror}") from None
+    try:
+        frame = plan.to_frame()
+        write_geojson(frame, draft / "plan.geojson")
+        write_geopackage(
+            {"parcels": frame, "sites": plan.sites_frame(), "walks": _walks(plan)},
+            draft / "plan.gpkg",
+            {"parcels": qml_categorised("dominant_use", _categories(plan.study))},
+        )
+        (draft / "study.toml").write_text(tomli_w.dumps(plan.study.to_dict()), encoding="utf-8")
+        (draft / "result.json").write_text(
+            json.dumps(plain(plan.result), indent=2, ensure_ascii=False) + "\n", encoding="utf-8"
+        )
+        draw(plan.study, frame, plan.result).save(str(draft / "map.html"))
+        draft.chmod(0o755)
+        if folder.is_dir():
+            for name in FILES:
+                (draft / name).replace(folder / name)
+        else:
+            draft.replace(folder)
+    finally:
+        shutil.rmtree(draft, ignore_errors=True)
+    return folder
+
+
+def _walks(plan: Plan) -> gpd.GeoDataFrame:
+    """Return the walking network's edges with their nodes and lengths, m."""
+    import shapely
+
+    network = plan.district.network
+    lines = shapely.linestrings(np.stack([network.xy[network.edges[:, 0]], network.xy[network.edges[:, 1]]], axis=1))
+    table = {"from_node": network.edges[:, 0], "to_node": network.edges[:, 1], "length_m": network.length}
+    return gpd.GeoDataFrame(table, geometry=lines, crs=plan.district.parcels.crs)
+
+
+def _categories(study: Study) -> dict[str, tuple[str, str]]:
+    return {**{name: (use.label, use.colour) for name, use in study.uses.items()}, "": ("No building", EMPTY)}
+
+
+def draw(study: Study, frame: gpd.GeoDataFrame, result: dict[str, Any]) -> folium.Map:
+    """Draw a plan's table as a map."""
+    indices, before = result["indices"], result["existing"]
+
+    def moved(label: str, group: str, key: str, unit: str = "") -> tuple[str, str]:
+        return label, f"{before[group][key]:,.3g}{unit} today, {indices[group][key]:,.3g}{unit} planned"
+
+    facts = [
+        ("Score", f"{result['objective']:.4f}, at most {result['bound']:.4f} possible (gap {result['gap']:.2%})"),
+        moved("Proximity", "proximity", "index"),
+        moved("Mixing in buildings", "mixing", "building"),
+        moved("Mixing in neighbourhoods", "mixing", "neighbourhood"),
+        ("Floor area", f"{before['density']['floor_area_m2']:,.0f} m² today, {indices['density']['floor_area_m2']:,.0f} m² planned"),
+    ]
+    return plan_map(
+        frame,
+        uses=[UseStyle(name, use.label, use.colour) for name, use in study.uses.items()],
+        title=study.name,
+        facts=facts,
+        notes=study.notes,
+        attribution=study.attribution,
+    )
+
+
+def read_folder(folder: Path) -> tuple[Study, gpd.GeoDataFrame, dict[str, Any]]:
+    """Read a written plan: study, parcels (WGS84) and result.
+
+    Raises
+    ------
+    StudyError
+        When a file is missing or broken.
+    """
+    from optimizer.study import load_study
+
+    if not folder.is_dir():
+        raise StudyError(f"{folder}: no such folder; `upstairs solve STUDY.toml --out DIR` writes one")
+    missing = [name for name in FILES if name != "map.html" and not (folder / name).is_file()]
+    if missing:
+        raise StudyError(f"{folder}: no plan here; {', '.join(missing)} missing")
+    try:
+        result = json.loads((folder / "result.json").read_text(encoding="utf-8"))
+        frame = read_geojson(folder / "plan.geojson")
+    except (ValueError, KeyError) as error:
+        raise StudyError(f"{folder}: a file of the plan is broken: {error}") from None
+    return load_study(folder / "study.toml"), frame, result
+
+
+def redraw(folder: Path) -> Path:
+    """Draw ``map.html`` of a written plan again; return it."""
+    study, frame, result = read_folder(folder)
+    file = folder / "map.html"
+    draft = folder / ".map.html"
+    draw(study, frame, result).save(str(draft))
+    draft.replace(file)
+    return file
