@@ -1,0 +1,241 @@
+"""Maps of a plan: Folium, one file, readable without a base map. The only importer of Folium."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from html import escape
+from typing import Any
+
+import folium
+import geopandas as gpd
+import matplotlib as mpl
+import shapely
+from branca.element import MacroElement
+from folium.template import Template
+
+from geodata.export import plain
+
+EMPTY = "#E8E8E8"
+"""Colour of parcels without a building."""
+RAMP = "viridis"
+"""Perceptually even and readable for the colour-blind."""
+LEAFLET = "https://cdn.jsdelivr.net/npm/leaflet@1.9.4/dist/"
+
+
+@dataclass(frozen=True)
+class UseStyle:
+    """How a use is shown: key in columns, label, colour (``#rrggbb``)."""
+
+    name: str
+    label: str
+    colour: str
+
+
+class _Views(MacroElement):
+    """Parcels in several views with one table of properties, a legend each, stacks on click."""
+
+    _template = Template(
+        """
+        {% macro script(this, kwargs) %}
+        (function () {
+          const map = {{ this._parent.get_name() }};
+          const data = {{ this.data }};
+          const text = v => String(v).replace(/[&<>"']/g, c => "&#" + c.charCodeAt(0) + ";");
+          const number = v => v == null ? "–" : Math.round(v).toLocaleString("en");
+          const label = Object.fromEntries(data.uses.map(u => [u.name, u.label]));
+          const colour = Object.fromEntries(data.uses.map(u => [u.name, u.colour]));
+          const ramp = t => data.ramp[Math.max(0, Math.min(data.ramp.length - 1, Math.floor((t || 0) * data.ramp.length)))];
+          const views = {
+            "Plan: dominant use": p => colour[p.dominant_use] || data.empty,
+            "Plan: mix in the building": p => p.dominant_use ? ramp(p.mix) : data.empty,
+            "Plan: storeys": p => p.floors ? ramp(p.floors / data.storeys) : data.empty,
+            "Plan: what happens": p => data.actions[p.action][1],
+            "Today: dominant use": p => colour[p.today_dominant_use] || data.empty
+          };
+          const keys = data.uses.map(u => [u.label, u.colour]).concat([["No building", data.empty]]);
+          const scale = (low, high) => data.ramp.map((c, i) =>
+            [i === 0 ? low : i === data.ramp.length - 1 ? high : "", c]);
+          const legends = {
+            "Plan: dominant use": keys,
+            "Plan: mix in the building": scale("one use", "all uses, equal shares").concat([["No building", data.empty]]),
+            "Plan: storeys": scale("1", data.storeys + " storeys").concat([["No building", data.empty]]),
+            "Plan: what happens": Object.values(data.actions),
+            "Today: dominant use": keys
+          };
+          function stack(p) {
+            const sites = {};
+            p.stack.forEach(s => (sites[s.site] = sites[s.site] || []).push(s));
+            return Object.entries(sites).map(([site, list]) => "<div class='up-site'>" +
+              list.slice().reverse().map(s => {
+                const n = s.to - s.from + 1;
+                return "<div class='up-floor' style='background:" + (colour[s.use] || data.empty) + ";min-height:" +
+                  Math.min(16 * n, 90) + "px'><span>" + text(label[s.use] || s.use) + "</span><span>" +
+                  (n > 1 ? "storeys " + s.from + "–" + s.to : "storey " + s.from) + "</span><span>" +
+                  number(s.gfa_m2) + " m²</span></div>";
+              }).join("") + "<div class='up-ground'>building " + text(site) + ", ground</div></div>").join("");
+          }
+          function popup(p) {
+            const rows = data.uses.map(u => "<tr><td>" + text(u.label) + "</td><td>" + number(p["today_" + u.name]) +
+              "</td><td>" + number(p["gfa_" + u.name]) + "</td></tr>").join("");
+            return "<b>Parcel " + text(p.parcel_id) + "</b><br>" + text(data.actions[p.action][0]) + "; " + p.floors +
+              " storeys, " + number(p.gfa_m2) + " m², FAR " + p.far.toFixed(2) +
+              (p.zone ? "; zone " + text(p.zone) : "") + "<div class='up-stack'>" +
+              (stack(p) || "No building") + "</div><table class='up-table'><tr><th>Floor area, m²</th><th>today</th>" +
+              "<th>plan</th></tr>" + rows + "</table>";
+          }
+          const layers = {};
+          for (const [name, fill] of Object.entries(views)) {
+            layers[name] = L.geoJSON(data.parcels, {
+              style: f => ({ fillColor: fill(f.properties), fillOpacity: 0.85, color: "#444", weight: 0.6 }),
+              onEachFeature: (f, layer) => {
+                const p = f.properties;
+                layer.bindTooltip("<b>" + text(p.parcel_id) + "</b>: " + text(data.actions[p.action][0]) + "<br>" +
+                  (p.stack.length ? p.stack.map(s => text(label[s.use] || s.use) + " " + s.from + "–" + s.to +
+                  ", " + number(s.gfa_m2) + " m²").reverse().slice(0, 12).join("<br>") : "No building"), { sticky: true });
+                layer.bindPopup(() => popup(p), { maxWidth: 380, maxHeight: 420 });
+              }
+            });
+          }
+          const first = Object.keys(views)[0];
+          layers[first].addTo(map);
+          L.control.layers(layers, {}, { collapsed: false }).addTo(map);
+          map.fitBounds(layers[first].getBounds(), { padding: [20, 20] });
+          const legend = L.control({ position: "bottomright" });
+          legend.onAdd = () => L.DomUtil.create("div", "up-box up-legend");
+          legend.addTo(map);
+          function show(name) {
+            const tight = legends[name].length > 9;
+            legend.getContainer().innerHTML = "<b>" + text(name) + "</b>" + legends[name].map(([l, c]) =>
+              "<div" + (tight && l !== "No building" ? " class='up-tight'" : "") + "><i style='background:" + c + "'></i>" +
+              text(l) + "</div>").join("");
+          }
+          show(first);
+          map.on("baselayerchange", e => show(e.name));
+          const box = L.control({ position: "topleft" });
+          box.onAdd = () => {
+            const div = L.DomUtil.create("div", "up-box up-title");
+            div.innerHTML = "<h1>" + text(data.title) + "</h1><table>" + data.facts.map(([k, v]) =>
+              "<tr><td>" + text(k) + "</td><td>" + text(v) + "</td></tr>").join("") + "</table>" +
+              data.notes.map(n => "<p>" + text(n) + "</p>").join("");
+            L.DomEvent.disableClickPropagation(div);
+            return div;
+          };
+          box.addTo(map);
+          window.upstairsLayers = layers;
+        })();
+        {% endmacro %}
+        """
+    )
+
+    def __init__(self, data: dict[str, Any]) -> None:
+        super().__init__()
+        # "</" would end the script, wherever it stands in a name.
+        text = json.dumps(plain(data), ensure_ascii=True, allow_nan=False)
+        self.data = text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
+
+
+STYLE = """
+<style>
+.up-box { background: rgba(255,255,255,.93); padding: 8px 12px; border-radius: 4px; box-shadow: 0 1px 4px rgba(0,0,0,.35);
+  font: 13px/1.35 system-ui, sans-serif; color: #222; max-width: 400px; }
+.up-title h1 { font-size: 18px; margin: 0 0 4px; overflow-wrap: anywhere; }
+.up-title td { padding: 0 8px 1px 0; vertical-align: top; } .up-title p { margin: 4px 0 0; font-size: 12px; color: #444; }
+.up-legend i { display: inline-block; width: 16px; height: 12px; margin-right: 6px; border: 1px solid #777; }
+.up-legend .up-tight { line-height: 11px; } .up-legend .up-tight i { border: 0; height: 11px; vertical-align: top; }
+.up-stack { display: flex; flex-wrap: wrap; gap: 8px; margin: 6px 0; align-items: flex-end; }
+.up-site { min-width: 210px; } .up-floor { display: flex; justify-content: space-between; gap: 8px; align-items: center;
+  padding: 0 6px; border: 1px solid #fff; color: #fff; font-size: 12px; text-shadow: 0 0 3px #000, 0 0 2px #000; }
+.up-ground { border-top: 3px solid #555; font-size: 11px; color: #555; }
+.up-table td, .up-table th { padding: 0 8px 0 0; text-align: right; font-size: 12px; }
+.up-table td:first-child, .up-table th:first-child { text-align: left; }
+.leaflet-container { background: #f7f6f2; }
+</style>
+"""
+
+ACTIONS = {
+    "keep": ("Kept as it is", "#BBBBBB"),
+    "convert": ("Converted", "#E69F00"),
+    "redevelop": ("Built new", "#0072B2"),
+    "clear": ("Cleared", "#F0E442"),
+}
+
+
+def plan_map(
+    plan: gpd.GeoDataFrame,
+    *,
+    uses: Sequence[UseStyle],
+    title: str,
+    facts: Sequence[tuple[str, str]] = (),
+    notes: Sequence[str] = (),
+    attribution: str = "",
+) -> folium.Map:
+    """Draw a plan: uses, mix, storeys and actions of the plan, and the uses of today, as views to switch.
+
+    Parameters
+    ----------
+    plan : GeoDataFrame
+        One row a parcel: ``parcel_id``, ``action``, ``floors``, ``gfa_m2``, ``far``, ``zone``, ``dominant_use``,
+        ``today_dominant_use``, ``mix`` (0 to 1), ``gfa_<use>`` and ``today_<use>`` (m²) and ``stack``, a list of
+        ``site``, ``use``, ``from``, ``to``, ``gfa_m2`` from the ground up. Any CRS.
+    uses : sequence of UseStyle
+    title, attribution : str
+    facts : sequence of (label, value)
+        Shown under the title.
+    notes : sequence of str
+        What a reader must know, such as where a number is illustrative.
+
+    Returns
+    -------
+    folium.Map
+        Names are escaped wherever they are shown. Street tiles load when there is a network; without one the
+        parcels stand on a plain ground.
+    """
+    world = plan.to_crs(4326)
+    west, south, east, north = world.total_bounds
+    source = " | ".join(filter(None, [escape(attribution), "Plan: Upstairs"]))
+    chart = folium.Map(
+        location=[(south + north) / 2, (west + east) / 2], tiles=None, control_scale=True, prefer_canvas=False, zoom_start=16
+    )
+    chart.default_js = [("leaflet", f"{LEAFLET}leaflet.js")]
+    chart.default_css = [("leaflet_css", f"{LEAFLET}leaflet.css")]
+    folium.TileLayer("CartoDB positron", control=False, opacity=0.6).add_to(chart)
+    columns = ["parcel_id", "action", "floors", "gfa_m2", "far", "zone", "dominant_use", "today_dominant_use", "mix", "stack"]
+    columns += [f"{kind}_{use.name}" for kind in ("gfa", "today") for use in uses]
+    shapes = shapely.set_precision(world.geometry.to_numpy(), 1e-6)
+    features = [
+        {"type": "Feature", "properties": record, "geometry": json.loads(shapely.to_geojson(shape))}
+        for record, shape in zip(world[columns].to_dict("records"), shapes, strict=True)
+    ]
+    steps = 12
+    colours = mpl.colormaps[RAMP]
+    _Views(
+        {
+            "parcels": {"type": "FeatureCollection", "features": features},
+            "uses": [{"name": u.name, "label": u.label, "colour": u.colour} for u in uses],
+            "ramp": [mpl.colors.to_hex(colours(1 - k / (steps - 1))) for k in range(steps)],
+            "storeys": int(max(world["floors"].max(), 1)),
+            "empty": EMPTY,
+            "actions": ACTIONS,
+            "title": title,
+            "facts": [list(fact) for fact in facts],
+            "notes": list(notes),
+        }
+    ).add_to(chart)
+    _Attribution(source).add_to(chart)
+    chart.get_root().header.add_child(folium.Element(STYLE + f"<title>{escape(title)}</title>"))
+    return chart
+
+
+class _Attribution(MacroElement):
+    """Credits in the map's corner."""
+
+    _template = Template(
+        "{% macro script(this, kwargs) %}{{ this._parent.get_name() }}.attributionControl.addAttribution({{ this.text }});"
+        "{% endmacro %}"
+    )
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.text = json.dumps(text).replace("<", "\\u003c")

@@ -1,0 +1,457 @@
+"""An independent check of a written plan: everything recomputed from its files.
+
+Nothing of the model is used: floor area comes from the stacks, distances from Dijkstra's algorithm on the
+written network, proximity from the transport problem over all pairs of doors, entropy from its definition,
+rules from their own checks.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import geopandas as gpd
+import numpy as np
+import pandas as pd
+from scipy import sparse
+from scipy.optimize import linprog
+from scipy.sparse import csgraph
+
+from optimizer.errors import StudyError
+from optimizer.files import read_folder
+from optimizer.rules import Check, Evidence, Rule, implied_rules
+from optimizer.uses import Linkage
+
+if TYPE_CHECKING:
+    from optimizer.study import Study
+
+INDEX_TOLERANCE = 1e-5
+"""Largest relative difference between a written number and the recomputed one."""
+AREA_TOLERANCE = 0.05
+"""Largest difference of a parcel's floor area, m² (files round to a thousandth a storey)."""
+
+
+@dataclass(frozen=True)
+class Audit:
+    """What an audit found.
+
+    Attributes
+    ----------
+    checks : list of Check
+        Every rule at the place where it binds most.
+    indices, existing : dict
+        Recomputed for the plan and for the district as it stands.
+    objective : float
+    faults : list of str
+        Sentences; empty when everything agrees.
+    """
+
+    checks: list[Check]
+    indices: dict[str, Any]
+    existing: dict[str, Any]
+    objective: float
+    faults: list[str]
+
+
+def audit_folder(folder: Path) -> Audit:
+    """Recompute every index and rule of a written plan and compare.
+
+    Raises
+    ------
+    StudyError
+        When a file is missing or broken.
+    """
+    study, parcels, result = read_folder(folder)
+    try:
+        sites = gpd.read_file(folder / "plan.gpkg", layer="sites", engine="pyogrio")
+        walks = gpd.read_file(folder / "plan.gpkg", layer="walks", engine="pyogrio")
+        written = gpd.read_file(folder / "plan.gpkg", layer="parcels", engine="pyogrio")
+    except Exception as error:  # GDAL raises several kinds
+        raise StudyError(f"{folder / 'plan.gpkg'}: cannot be read: {error}") from None
+    faults: list[str] = []
+    try:
+        evidence = _evidence(study, parcels, sites, faults)
+        _same_tables(evidence.parcels, written, faults)
+        audit = recompute(study, evidence, sites, walks)
+    except KeyError as error:
+        raise StudyError(f"{folder}: column {error} is missing from the plan") from None
+    faults += audit.faults
+    _same_inputs(study, parcels, result, faults)
+    faults += [
+        f"{c.name}: {place} breaks it (worst {c.scope}: {c.value:,.6g} {c.unit}, limit {c.sense} {c.limit:,.6g})"
+        for c in audit.checks
+        for place in c.broken[:3]
+    ]
+    for label, written_indices, found in (
+        ("indices", result.get("indices", {}), audit.indices),
+        ("existing", result.get("existing", {}), audit.existing),
+    ):
+        _compare(label, written_indices, found, faults)
+    if not _close(result.get("objective"), audit.objective):
+        faults.append(f"objective: {result.get('objective')} is written, {audit.objective:.9g} recomputed")
+    bound, objective, gap = (result.get(key) for key in ("bound", "objective", "gap"))
+    if isinstance(bound, float) and isinstance(objective, float) and isinstance(gap, float) and objective:
+        if bound < objective - 1e-6 * abs(objective):
+            faults.append(f"bound {bound:.9g} is below the objective {objective:.9g}")
+        if abs(gap - (bound - objective) / abs(objective)) > 1e-9 + 1e-6 * abs(gap):
+            faults.append(f"gap {gap:.6g} is written, {(bound - objective) / abs(objective):.6g} follows from bound and objective")
+    else:
+        faults.append("result.json: objective, bound or gap is no number")
+    stated = {(r["name"], r["scope"], r["sense"], r["unit"]): r for r in result.get("rules", [])}
+    for check in audit.checks:
+        row = stated.pop((check.name, check.scope, check.sense, check.unit), None)
+        if row is None or not _close(row["value"], check.value) or not _close(row["limit"], check.limit):
+            faults.append(f"rule {check.name}, {check.scope}: not as result.json states it")
+    faults += [f"rule {name}, {scope}: stated in result.json but not found" for name, scope, *_ in stated]
+    return Audit(audit.checks, audit.indices, audit.existing, audit.objective, faults)
+
+
+def _evidence(study: Study, parcels: gpd.GeoDataFrame, sites: gpd.GeoDataFrame, faults: list[str]) -> Evidence:
+    """Read floors from the stacks and today's from the facts; name everything that does not fit together."""
+    uses = {use.name: use for use in study.use_list}
+    table = parcels.copy()
+    ids = table["parcel_id"].astype(str)
+    if ids.duplicated().any():
+        faults.append(f"parcel {ids[ids.duplicated()].iloc[0]}: stands there twice")
+    gone = sorted(set(sites["parcel_id"].astype(str)) - set(ids))
+    faults += [f"parcel {name}: has building sites in plan.gpkg but is missing from plan.geojson" for name in gone]
+    table = table[~ids.duplicated()].set_index("parcel_id")
+    for name in ("max_far", "max_height", "max_floors", "coverage", "site_area", "year"):
+        table[name] = pd.to_numeric(table[name]).astype(float)
+    count = sites.groupby("parcel_id")["site"].size()
+    rows = []
+    for site in sites.itertuples():
+        if site.parcel_id not in table.index:
+            continue
+        parcel = table.loc[site.parcel_id]
+        share = 1.0 / count[site.parcel_id]
+        storeys: list[str] = []
+        area = dict.fromkeys(uses, 0.0)
+        plate = float(parcel["coverage"] * parcel["site_area"]) * share
+        if parcel["action"] == "convert":
+            today = sum(float(parcel[f"today_{u}"]) for u in uses)
+            plate = today * share / max(int(parcel["storeys_today"]), 1)
+        for item in parcel["stack"]:
+            if item["site"] != site.site:
+                continue
+            if item["use"] not in uses:
+                faults.append(f"parcel {site.parcel_id}: stack names an unknown use {item['use']!r}")
+                continue
+            area[item["use"]] += float(item["gfa_m2"])
+            if parcel["action"] == "keep":
+                continue
+            floors = int(item["to"]) - int(item["from"]) + 1
+            if item["from"] != len(storeys) + 1 or floors < 1:
+                faults.append(f"parcel {site.parcel_id}, building {site.site}: storeys do not follow one another")
+            if abs(floors * plate - item["gfa_m2"]) > AREA_TOLERANCE:
+                faults.append(
+                    f"parcel {site.parcel_id}, building {site.site}: {floors} storeys of {plate:,.1f} m² are not "
+                    f"{item['gfa_m2']:,.1f} m²"
+                )
+            storeys += [item["use"]] * floors
+        if parcel["action"] == "convert" and len(storeys) != int(parcel["storeys_today"]):
+            faults.append(f"parcel {site.parcel_id}: {len(storeys)} storeys converted where {parcel['storeys_today']} stand")
+        if parcel["action"] == "keep":
+            for use in uses:
+                if abs(area[use] - float(parcel[f"today_{use}"]) * share) > AREA_TOLERANCE:
+                    faults.append(f"parcel {site.parcel_id}: kept, but its floor area of {use} is not today's")
+        if parcel["action"] == "clear" and storeys:
+            faults.append(f"parcel {site.parcel_id}: cleared, but floors stand on it")
+        rows.append(
+            {
+                "parcel_id": site.parcel_id, "site": site.site, "action": parcel["action"], "x": site.x, "y": site.y,
+                "plate": plate, "storeys": storeys, "block": site.block, "neighbourhood": site.neighbourhood,
+                "door_node": site.door_node, "access": site.access_m, "reached": bool(site.reached),
+                **{f"gfa_{use}": value for use, value in area.items()},
+            }
+        )
+    columns = ["parcel_id", "site", "action", "x", "y", "plate", "storeys", *(f"gfa_{u}" for u in uses)]
+    buildings = pd.DataFrame(rows) if rows else pd.DataFrame(columns=columns)
+    summed = buildings.groupby("parcel_id")[[f"gfa_{u}" for u in uses]].sum().reindex(table.index).fillna(0.0)
+    for name, row in table.iterrows():
+        total = 0.0
+        for use in uses:
+            total += summed.at[name, f"gfa_{use}"]
+            if abs(row[f"gfa_{use}"] - summed.at[name, f"gfa_{use}"]) > AREA_TOLERANCE:
+                faults.append(f"parcel {name}: gfa_{use} is {row[f'gfa_{use}']:,.1f} m², its stack holds {summed.at[name, f'gfa_{use}']:,.1f}")
+            own = [s for s, p in zip(buildings["storeys"], buildings["parcel_id"], strict=True) if p == name]
+            floors = sum(stack.count(use) for stack in own)
+            if row["action"] != "keep" and floors != row[f"floors_{use}"]:
+                faults.append(f"parcel {name}: floors_{use} is {row[f'floors_{use}']}, its stacks hold {floors}")
+        if row["action"] not in study.actions.allowed and row["action"] != "keep":
+            faults.append(f"parcel {name}: action {row['action']!r} is not allowed")
+        if abs(row["gfa_m2"] - total) > AREA_TOLERANCE or abs(row["far"] * row["site_area"] - total) > 1e-4 * row["site_area"]:
+            faults.append(f"parcel {name}: gfa_m2 or far is not what its stack adds up to ({total:,.1f} m²)")
+        if row["action"] != "keep":
+            own = [s for s, p in zip(buildings["storeys"], buildings["parcel_id"], strict=True) if p == name]
+            tallest = max((len(s) for s in own), default=0)
+            height = max((sum(uses[u].storey_height for u in s) for s in own), default=0.0)
+            if row["floors"] != tallest or abs(row["height_m"] - height) > 0.01:
+                faults.append(f"parcel {name}: floors or height_m is not that of its tallest building")
+        best = max(uses, key=lambda u: summed.at[name, f"gfa_{u}"]) if total > 0 else ""
+        if best != row["dominant_use"] and summed.at[name, f"gfa_{best}"] > summed.at[name, f"gfa_{row['dominant_use']}"] + AREA_TOLERANCE if row["dominant_use"] in uses else best != row["dominant_use"]:
+            faults.append(f"parcel {name}: dominant_use is {row['dominant_use']!r}, not {best!r}")
+        table.loc[name, [f"gfa_{u}" for u in uses]] = summed.loc[name].to_numpy()
+    return Evidence(table, buildings, uses)
+
+
+def _same_tables(parcels: gpd.GeoDataFrame, written: gpd.GeoDataFrame, faults: list[str]) -> None:
+    """Compare plan.geojson with the parcels of plan.gpkg."""
+    other = written.set_index("parcel_id")
+    for name in other.index.difference(parcels.index):
+        faults.append(f"parcel {name}: in plan.gpkg but not in plan.geojson")
+    shared = parcels.index.intersection(other.index)
+    for column in other.columns.drop(["geometry", "stack"]):
+        if column not in parcels:
+            continue
+        a, b = parcels.loc[shared, column], other.loc[shared, column]
+        if pd.api.types.is_numeric_dtype(b) and not pd.api.types.is_bool_dtype(b):
+            x, y = pd.to_numeric(a).to_numpy(float), b.to_numpy(float)
+            differ = ~((np.abs(x - y) <= AREA_TOLERANCE) | (np.isnan(x) & np.isnan(y)))
+        else:
+            differ = (a.fillna("").astype(str) != b.fillna("").astype(str)).to_numpy()
+        if differ.any():
+            faults.append(f"parcel {shared[differ][0]}: {column} differs between plan.geojson and plan.gpkg")
+    stacks = [json.loads(s) if isinstance(s, str) else s for s in other.loc[shared, "stack"]]
+    for name, a, b in zip(shared, parcels.loc[shared, "stack"], stacks, strict=True):
+        if a != b:
+            faults.append(f"parcel {name}: stack differs between plan.geojson and plan.gpkg")
+
+
+def _same_inputs(study: Study, parcels: gpd.GeoDataFrame, result: dict[str, Any], faults: list[str]) -> None:
+    """Read the study's parcels again, where they still are as they were, and compare limits and today's floors."""
+    from geodata.parcels import read_parcels, sha256
+
+    stated = {item["file"]: item["sha256"] for item in result.get("inputs", [])}
+    if study.parcels.file is None or any(not Path(f).is_file() or sha256(Path(f)) != h for f, h in stated.items()):
+        return
+    fresh = read_parcels(study.parcel_source()).frame.set_index("parcel_id")
+    table = parcels.drop_duplicates("parcel_id").set_index("parcel_id")
+    for name in fresh.index.difference(table.index):
+        faults.append(f"parcel {name}: in the study's parcels but not in plan.geojson")
+    shared = fresh.index.intersection(table.index)
+    columns = {"site_area": "site_area", "max_far": "max_far", "max_height": "max_height", "max_floors": "max_floors"}
+    columns |= {"coverage": "coverage", "storeys_today": "storeys_today"}
+    columns |= {f"gfa_{use}": f"today_{use}" for use in study.uses}
+    for original, column in columns.items():
+        x = fresh.loc[shared, original].to_numpy(float)
+        y = pd.to_numeric(table.loc[shared, column]).to_numpy(float)
+        differ = ~((np.abs(x - y) <= 0.01) | (np.isnan(x) & np.isnan(y)))
+        if differ.any():
+            faults.append(f"parcel {shared[differ][0]}: {column} is not what the study's parcels say")
+
+
+def recompute(study: Study, evidence: Evidence, sites: pd.DataFrame, walks: pd.DataFrame) -> Audit:
+    """Recompute indices, objective and rules from tables of a plan."""
+    buildings, uses = evidence.buildings, list(evidence.uses)
+    area = buildings[[f"gfa_{use}" for use in uses]].to_numpy(dtype=float)
+    share = 1.0 / buildings.groupby("parcel_id")["site"].transform("size").to_numpy(dtype=float)
+    today_table = evidence.parcels.loc[buildings["parcel_id"], [f"today_{use}" for use in uses]]
+    today = today_table.to_numpy(dtype=float) * share[:, None]
+    distance = _distances(buildings, walks, max((k.reach for k in study.linkage_list), default=0.0))
+    rules: Sequence[Rule] = [*implied_rules(), *study.rules]
+    checks = [check for rule in rules for check in rule.check(evidence)]
+    indices = _indices(study, evidence, area, distance)
+    existing = _indices(study, evidence, today, distance)
+    return Audit(checks, indices, existing, _objective(study, evidence, indices, today), [])
+
+
+def _distances(buildings: pd.DataFrame, walks: pd.DataFrame, limit: float) -> np.ndarray:
+    """Return walking distances between all buildings' doors, m, infinite beyond a limit; shape (S, S)."""
+    node = buildings["door_node"].to_numpy(dtype=int)
+    ends = walks[["from_node", "to_node"]].to_numpy(dtype=int)
+    nodes = int(max(ends.max(initial=0), node.max(initial=0))) + 1
+    graph = sparse.coo_matrix((walks["length_m"].to_numpy(float), ends.T), shape=(nodes, nodes)).tocsr()
+    found = csgraph.dijkstra(graph, directed=False, indices=node, limit=limit)[:, node]
+    access = buildings["access"].to_numpy(dtype=float)
+    distance = found + access[:, None] + access[None, :]
+    cut_off = ~buildings["reached"].to_numpy(dtype=bool)
+    distance[cut_off, :] = np.inf
+    distance[:, cut_off] = np.inf
+    np.fill_diagonal(distance, 0.0)
+    return np.asarray(distance)
+
+
+def transport(
+    linkages: Sequence[Linkage], uses: Sequence[str], area: np.ndarray, distance: np.ndarray
+) -> tuple[float, list[tuple[Linkage, np.ndarray, np.ndarray, np.ndarray, np.ndarray]]]:
+    """Solve the transport problem over all pairs of doors within reach.
+
+    maximise sum of s_l (1 - d_ij / R_l) t_lij, with sum over j of t_lij <= alpha_l g_i,client and what is drawn from
+    a supplier, over all its linkages that are not shared, <= g_j,supplier.
+
+    Returns
+    -------
+    float
+        Value, m².
+    list of (linkage, client, supplier, distance, served)
+        Shipments, m²; they need not be unique.
+    """
+    rows_i, columns, cost, slices = [], [], [], []
+    upper: list[float] = []
+    supply_row: dict[tuple[str, int], int] = {}
+    first = 0
+    for number, link in enumerate(linkages):
+        client = np.flatnonzero(area[:, uses.index(link.client)] > 0)
+        supplier = np.flatnonzero(area[:, uses.index(link.supplier)] > 0)
+        i, j = np.nonzero(distance[np.ix_(client, supplier)] < link.reach)
+        i, j = client[i], supplier[j]
+        d = distance[i, j]
+        t = np.arange(first, first + len(i))
+        first += len(i)
+        cost.append(-link.strength * (1 - d / link.reach))
+        for end, use, factor in ((i, link.client, link.demand), (j, link.supplier, 1.0)):
+            pool = f"{number}:{use}" if end is i or link.shared else f"all:{use}"
+            kind = "demand" if end is i else "supply"
+            for place in np.unique(end):
+                key = (f"{kind} {pool}", int(place))
+                if key not in supply_row:
+                    supply_row[key] = len(upper)
+                    upper.append(factor * float(area[place, uses.index(use)]))
+            rows_i.append(np.array([supply_row[(f"{kind} {pool}", int(p))] for p in end], dtype=int))
+            columns.append(t)
+        slices.append((link, i, j, d, t))
+    if first == 0:
+        return 0.0, []
+    matrix = sparse.coo_matrix(
+        (np.ones(sum(map(len, columns))), (np.concatenate(rows_i), np.concatenate(columns))), shape=(len(upper), first)
+    )
+    scale = max(upper)
+    answer = linprog(np.concatenate(cost), A_ub=matrix.tocsr(), b_ub=np.array(upper) / scale, method="highs")
+    if answer.status != 0:
+        raise StudyError(f"the transport problem of the audit failed: {answer.message}")
+    served = answer.x * scale
+    return -float(answer.fun) * scale, [(k, i, j, d, served[t]) for k, i, j, d, t in slices]
+
+
+def _entropy(area: np.ndarray) -> float:
+    """Return sum of g ln(G / g) over groups and uses, m²."""
+    total = 0.0
+    for row in area:
+        whole = row.sum()
+        total += sum(g * math.log(whole / g) for g in row if g > 0)
+    return float(total)
+
+
+def _indices(study: Study, evidence: Evidence, area: np.ndarray, distance: np.ndarray) -> dict[str, Any]:
+    """Return the indices of floor areas by building and use, (S, U)."""
+    uses = list(evidence.uses)
+    links = study.linkage_list
+    value, shipments = transport(links, uses, area, distance)
+    total = float(area.sum())
+    most = sum(k.strength * k.demand * area[:, uses.index(k.client)].sum() for k in links)
+    wanted = sum(k.demand * area[:, uses.index(k.client)].sum() for k in links)
+    bands = {"same_building": 0.0, "next_door": 0.0, "within_400_m": 0.0, "further": 0.0}
+    by_link = {}
+    for link, _, _, d, served in shipments:
+        bands["same_building"] += float(served[d == 0].sum())
+        bands["next_door"] += float(served[(d > 0) & (d <= 50)].sum())
+        bands["within_400_m"] += float(served[(d > 50) & (d <= 400)].sum())
+        bands["further"] += float(served[d > 400].sum())
+        demand = link.demand * area[:, uses.index(link.client)].sum()
+        by_link[link.name] = float(served.sum() / demand) if demand else 0.0
+    shares = {name: amount / wanted if wanted else 0.0 for name, amount in bands.items()}
+    shares["unserved"] = max(0.0, 1.0 - sum(shares.values())) if wanted else 0.0
+    mixing = {}
+    most_entropy = total * math.log(max(len(uses), 2))
+    groups = {"building": np.arange(len(area))}
+    groups |= {name: evidence.buildings[name].to_numpy(dtype=int) for name in ("block", "neighbourhood")}
+    weighted = {}
+    for name, group in groups.items():
+        summed = np.zeros((int(group.max(initial=-1)) + 1, len(uses)))
+        np.add.at(summed, group, area)
+        weighted[name] = _entropy(summed)
+        mixing[name] = weighted[name] / most_entropy if total else 0.0
+    land = float(evidence.parcels["site_area"].sum())
+    per_job = {n: u.floor_per_job for n, u in evidence.uses.items()}
+    per_home = {n: u.floor_per_home for n, u in evidence.uses.items()}
+    by_use = {use: float(area[:, k].sum()) for k, use in enumerate(uses)}
+    return {
+        "proximity": {"index": value / most if most else 0.0, "value_m2": value, "shares": shares, "served": by_link},
+        "mixing": {**mixing, "entropy_m2": weighted},
+        "density": {
+            "floor_area_m2": total,
+            "far": total / land,
+            "jobs": sum(by_use[n] / f for n, f in per_job.items() if f),
+            "homes": sum(by_use[n] / f for n, f in per_home.items() if f),
+        },
+        "floor_area_m2": by_use,
+    }
+
+
+def _objective(study: Study, evidence: Evidence, indices: dict[str, Any], today: np.ndarray) -> float:
+    """Return the score: weighted terms over the study's constants (design, section 2)."""
+    most, total = _most(study, evidence, today)
+    links, weights = study.linkage_list, study.objective
+    value = sum(k.strength * k.demand * most[k.client] for k in links)
+    score = weights.proximity * indices["proximity"]["value_m2"] / value if value else 0.0
+    scales = weights.scales.model_dump()
+    parts = sum(scales.values())
+    if weights.mixing and len(most) > 1:
+        for name, part in scales.items():
+            if part:
+                entropy = indices["mixing"]["entropy_m2"][name]
+                score += weights.mixing * part / parts * entropy / (total * math.log(len(most)))
+    if weights.density:
+        score += weights.density * indices["density"]["floor_area_m2"] / total
+    return float(score)
+
+
+def _most(study: Study, evidence: Evidence, today: np.ndarray) -> tuple[dict[str, float], float]:
+    """Return the most floor area by use and in total that programme and parcels allow, m²."""
+    uses = evidence.uses
+    table = evidence.parcels
+    sites = evidence.buildings.groupby("parcel_id")["site"].size()
+    least = min(u.storey_height for u in uses.values())
+    capacity = 0.0
+    for name, row in table.iterrows():
+        stands = sum(float(row[f"today_{u}"]) for u in uses)
+        plate = float(row["coverage"] * row["site_area"]) / sites[name]
+        limits = [200.0]
+        if not math.isnan(row["max_height"]):
+            limits.append(row["max_height"] / least)
+        if not math.isnan(row["max_floors"]):
+            limits.append(row["max_floors"])
+        far = math.inf if math.isnan(row["max_far"]) else row["max_far"] * row["site_area"]
+        limits.append(far / plate)
+        room = min(math.floor(min(limits) + 1e-9) * plate * sites[name], far)
+        capacity += max(room, stands)
+    total = capacity
+    programmes = [r for r in study.rules if r.kind == "programme" and r.where is None]
+    stands = float(today.sum())
+    for rule in programmes:
+        if rule.max_floor_area is not None:
+            total = min(total, rule.max_floor_area)
+        if rule.max_today is not None:
+            total = min(total, rule.max_today * stands)
+    most = {}
+    for use in uses:
+        most[use] = total
+        for rule in programmes:
+            tops = [t for t in (rule.max_floor_area, None if rule.max_today is None else rule.max_today * stands) if t is not None]
+            others = sum(low for name, low in rule.min_share.items() if name != use)
+            if tops:
+                most[use] = min(most[use], min(rule.max_share.get(use, 1.0), 1.0 - others) * min(tops))
+            most[use] = min(most[use], rule.max_area.get(use, math.inf))
+    return most, total
+
+
+def _close(a: Any, b: float) -> bool:
+    return isinstance(a, (int, float)) and abs(a - b) <= 1e-7 + INDEX_TOLERANCE * abs(b)
+
+
+def _compare(path: str, written: Any, found: Any, faults: list[str]) -> None:
+    if path.endswith((".shares", ".served")):
+        return  # shipments need not be unique; their value is compared
+    if isinstance(found, dict):
+        for key, item in found.items():
+            if not isinstance(written, dict) or key not in written:
+                faults.append(f"{path}.{key}: missing from result.json")
+            else:
+                _compare(f"{path}.{key}", written[key], item, faults)
+    elif not _close(written, found):
+        faults.append(f"{path}: {written} is written, {found:.9g} recomputed")
