@@ -180,3 +180,12 @@ def separate(model: Model, scales: list[Scale], x: Floats, tolerance: float, lab
             add_cuts(model, scale, groups, area[groups] / total[groups, None], f"{label}_{number}")
             added += len(groups)
     return added
+
+
+def slack(scales: list[Scale], x: Floats, cost: Floats) -> float:
+    """Return by how much entropy columns overstate the objective at a solution, model units."""
+    total = 0.0
+    for scale in scales:
+        area, entropy = scale.shares(x)
+        total += float(cost[scale.entropy] @ np.maximum(entropy - weighted_entropy(area), 0.0))
+    return total

@@ -83,6 +83,11 @@ class Program:
         """Add to the objective of columns that exist; amounts of one column add up."""
         self._rewards.append((columns, cost))
 
+    @property
+    def width(self) -> int:
+        """Number of columns so far."""
+        return len(self._column_names)
+
     def name(self, column: int) -> str:
         """Return the name of a column."""
         return self._column_names[column]
@@ -256,6 +261,17 @@ class Model:
             )
             self._presence[key] = columns
         return self._presence[key]
+
+    def decisions(self, parcels: Bools) -> Bools:
+        """Return which columns decide on some parcels (shape (P,)), shape (columns,): all their integer ones."""
+        sites = parcels[self.district.parcel_of]
+        chosen = np.zeros(self.program.width, dtype=bool)
+        for block in (self.keep, self.convert, self.redevelop):
+            chosen[block[parcels]] = True
+        blocks = [self.new, self.converted, *self._presence.values()]
+        for block in blocks if self._standing is None else [*blocks, self._standing]:
+            chosen[block[sites].ravel()] = True
+        return chosen
 
     def standing(self) -> Ints:
         """Binary columns, shape (S,): whether a new building stands on a site. One binary and one row a site."""

@@ -1,0 +1,145 @@
+"""The main job in Python: from a study to a plan."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import geopandas as gpd
+import pandas as pd
+
+from optimizer.audit import recompute
+from optimizer.district import District, read_district
+from optimizer.errors import SolverError
+from optimizer.plan import Plan, read_solution
+from optimizer.problem import assemble
+from optimizer.rules import Check, Evidence
+from optimizer.solving import Report, Solution, solve_problem
+from optimizer.study import Study, load_study
+
+
+def solve(
+    study: Study | Path | str | Mapping[str, Any],
+    parcels: gpd.GeoDataFrame | None = None,
+    *,
+    report: Report | None = None,
+) -> Plan:
+    """Find a plan and prove how good it is.
+
+    Parameters
+    ----------
+    study : Study, path or mapping
+        A study file, its content, or what `load_study` returned.
+    parcels : GeoDataFrame, optional
+        Parcels in place of the study's file; any CRS, columns as the study maps them.
+    report : callable, optional
+        Told the progress (`optimizer.solving.Progress`).
+
+    Returns
+    -------
+    Plan
+        With score, proved bound and gap in ``plan.result``.
+
+    Raises
+    ------
+    StudyError, geodata.errors.GeodataError
+        Bad input, naming key and value.
+    InfeasibleError
+        No plan satisfies the rules.
+    LimitError
+        Time was up before a plan was found.
+    SolverError
+        The solver is missing or failed.
+    """
+    started = time.monotonic()
+    asked = load_study(study)
+    district = read_district(asked, parcels)
+    problem = assemble(asked, district)
+    solution = solve_problem(problem, report)
+    action, floors = read_solution(problem.model, solution.x)
+    plan = Plan(asked, district, action, floors, {})
+    return Plan(asked, district, action, floors, _result(plan, solution, time.monotonic() - started))
+
+
+def check(study: Study | Path | str | Mapping[str, Any], parcels: gpd.GeoDataFrame | None = None) -> District:
+    """Read, repair and validate without solving; the findings are in ``district.found.findings``."""
+    asked = load_study(study)
+    district = read_district(asked, parcels)
+    assemble(asked, district)
+    return district
+
+
+def evidence_of(plan: Plan) -> tuple[Evidence, gpd.GeoDataFrame, pd.DataFrame]:
+    """Return a plan's tables as an audit reads them: evidence, sites and walking edges."""
+    d = plan.district
+    table = plan.to_frame().set_index("parcel_id")
+    sites = plan.sites_frame()
+    stacks: dict[tuple[str, int], list[str]] = {}
+    for name, action, items in zip(table.index, table["action"], table["stack"], strict=True):
+        for item in items:
+            if action != "keep":
+                stacks.setdefault((name, item["site"]), []).extend([item["use"]] * (item["to"] - item["from"] + 1))
+    buildings = pd.DataFrame(sites.drop(columns="geometry")).rename(columns={"plate_m2": "plate", "access_m": "access"})
+    keys = zip(buildings["parcel_id"], buildings["site"], strict=True)
+    buildings["storeys"] = [stacks.get(key, []) for key in keys]
+    walks = pd.DataFrame(
+        {"from_node": d.network.edges[:, 0], "to_node": d.network.edges[:, 1], "length_m": d.network.length}
+    )
+    return Evidence(table, buildings, {use.name: use for use in d.uses}), sites, walks
+
+
+def _result(plan: Plan, solution: Solution, seconds: float) -> dict[str, Any]:
+    """Return what ``result.json`` holds; every number computed from the plan."""
+    study, district = plan.study, plan.district
+    evidence, sites, walks = evidence_of(plan)
+    found = recompute(study, evidence, sites, walks)
+    broken = [c for c in found.checks if not c.satisfied]
+    if broken:
+        worst = broken[0]
+        raise SolverError(
+            f"the solver's plan breaks rule {worst.name} at {worst.scope}: {worst.value:.6g} {worst.unit}, limit "
+            f"{worst.sense} {worst.limit:.6g}; nothing was written; please report this study"
+        )
+    # A plan proves a bound from below; the tolerance of the solver may leave its bound a hair under it.
+    bound = max(solution.bound, found.objective)
+    gap = (bound - found.objective) / abs(found.objective) if found.objective else 0.0
+    return {
+        "status": "optimal" if gap <= study.solve.gap + 1e-9 else "feasible",
+        "objective": found.objective,
+        "bound": bound,
+        "gap": gap,
+        "seconds": round(seconds, 3),
+        "solver": solution.solver,
+        "interrupted": solution.interrupted,
+        "indices": found.indices,
+        "existing": found.existing,
+        "rules": [_row(check) for check in found.checks],
+        "site_area_from": district.found.site_area_from,
+        "walking": {"source": district.network.source, "findings": list(district.network.findings)},
+        "unreached": district.sites["site_id"].iloc[district.network.unreached].tolist(),
+        "repairs": [
+            {"kind": f.kind, "parcels": list(f.parcels), "message": f.message, "action": f.action, "value": f.value}
+            for f in district.found.findings
+        ],
+        "inputs": [{"file": file, "sha256": digest} for file, digest in district.inputs.items()],
+        "versions": {
+            name: importlib.metadata.version(name)
+            for name in ("pulp", "highspy", "geopandas", "shapely", "numpy", "scipy", "folium")
+        },
+    }
+
+
+def _row(check: Check) -> dict[str, Any]:
+    return {
+        "name": check.name,
+        "scope": check.scope,
+        "value": check.value,
+        "limit": check.limit,
+        "sense": check.sense,
+        "unit": check.unit,
+        "places": check.places,
+        "satisfied": check.satisfied,
+    }

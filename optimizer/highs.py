@@ -1,0 +1,173 @@
+"""HiGHS on a program's arrays: relaxations that grow by cuts, integer programs with a start, and when to stop."""
+
+from __future__ import annotations
+
+import signal
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import highspy
+import numpy as np
+from scipy import sparse
+
+from optimizer.district import Floats
+from optimizer.errors import SolverError
+from optimizer.model import Arrays
+
+INTERRUPTS = (
+    highspy.cb.HighsCallbackType.kCallbackMipInterrupt,
+    highspy.cb.HighsCallbackType.kCallbackSimplexInterrupt,
+    highspy.cb.HighsCallbackType.kCallbackIpmInterrupt,
+)
+LARGE_LP = 20_000
+"""Rows from which the first relaxation is solved by interior point rather than dual simplex."""
+
+
+@dataclass
+class Clock:
+    """Time that is left, and whether the user asked to stop.
+
+    Attributes
+    ----------
+    limit : float
+        s.
+    stopped : bool
+        Set by Ctrl-C.
+    """
+
+    limit: float
+    started: float = field(default_factory=time.monotonic)
+    stopped: bool = False
+
+    @property
+    def elapsed(self) -> float:
+        """Seconds since the start."""
+        return time.monotonic() - self.started
+
+    @property
+    def left(self) -> float:
+        """Seconds left; none after Ctrl-C."""
+        return 0.0 if self.stopped else max(self.limit - self.elapsed, 0.0)
+
+    @contextmanager
+    def until_interrupted(self) -> Iterator[None]:
+        """Turn Ctrl-C into an orderly stop while the block runs (in the main thread)."""
+
+        def stop(*_: Any) -> None:
+            self.stopped = True
+
+        try:
+            before = signal.signal(signal.SIGINT, stop)
+        except ValueError:  # not the main thread: Ctrl-C is not ours to handle
+            yield
+            return
+        try:
+            yield
+        finally:
+            signal.signal(signal.SIGINT, before)
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What HiGHS returned.
+
+    Attributes
+    ----------
+    status : str
+        ``optimal`` (within the gap), ``infeasible``, ``limit``.
+    x : ndarray or None
+        Best solution, shape (columns,).
+    objective, bound : float
+        Model units; minus and plus infinity when unknown.
+    """
+
+    status: str
+    x: Floats | None
+    objective: float
+    bound: float
+
+
+def load(arrays: Arrays, *, relaxed: bool = False, threads: int = 1, seed: int = 0) -> highspy.Highs:
+    """Hand a program to a silent HiGHS."""
+    matrix = sparse.csc_matrix(arrays.matrix)
+    program = highspy.HighsLp()
+    program.num_col_, program.num_row_ = matrix.shape[1], matrix.shape[0]
+    program.sense_ = highspy.ObjSense.kMaximize
+    program.col_cost_, program.col_lower_, program.col_upper_ = arrays.cost, arrays.lower, arrays.upper
+    program.row_lower_, program.row_upper_ = arrays.row_lower, arrays.row_upper
+    program.a_matrix_.format_ = highspy.MatrixFormat.kColwise
+    program.a_matrix_.start_, program.a_matrix_.index_ = matrix.indptr, matrix.indices
+    program.a_matrix_.value_ = matrix.data
+    if not relaxed:
+        kinds = (highspy.HighsVarType.kContinuous, highspy.HighsVarType.kInteger)
+        program.integrality_ = [kinds[int(whole)] for whole in arrays.integer]
+    highs = highspy.Highs()
+    highs.setOptionValue("output_flag", False)
+    highs.setOptionValue("threads", threads)
+    highs.setOptionValue("random_seed", seed)
+    if highs.passModel(program) == highspy.HighsStatus.kError:
+        raise SolverError("HiGHS refused the program; please report this study")
+    return highs
+
+
+def run(highs: highspy.Highs, clock: Clock, seconds: float, watch: Callable[[float, float], None] | None = None) -> Answer:
+    """Run HiGHS for at most some seconds; Ctrl-C ends it early and keeps what was found.
+
+    Parameters
+    ----------
+    watch : callable, optional
+        Told the incumbent's objective and the bound as they move.
+    """
+
+    def callback(kind: Any, _message: str, out: Any, into: Any, _data: Any) -> None:
+        if kind == highspy.cb.HighsCallbackType.kCallbackMipLogging:
+            if watch is not None:
+                watch(out.mip_primal_bound, out.mip_dual_bound)
+        elif clock.stopped:
+            into.user_interrupt = True
+
+    highs.setCallback(callback, None)
+    for kind in (*INTERRUPTS, highspy.cb.HighsCallbackType.kCallbackMipLogging):
+        highs.startCallback(kind)
+    highs.setOptionValue("time_limit", max(highs.getRunTime(), 0.0) + max(min(seconds, clock.left), 0.01))
+    highs.run()
+    status = highs.getModelStatus()
+    info = highs.getInfo()
+    kinds = highspy.HighsModelStatus
+    feasible = info.primal_solution_status == highspy.SolutionStatus.kSolutionStatusFeasible
+    x = np.array(highs.getSolution().col_value) if feasible else None
+    objective = float(info.objective_function_value) if feasible else -np.inf
+    integer = bool(len(highs.getLp().integrality_))
+    if status in (kinds.kInfeasible, kinds.kUnboundedOrInfeasible):
+        return Answer("infeasible", None, -np.inf, -np.inf)
+    if status == kinds.kOptimal:
+        return Answer("optimal", x, objective, float(info.mip_dual_bound) if integer else objective)
+    if status in (kinds.kTimeLimit, kinds.kInterrupt, kinds.kIterationLimit, kinds.kSolutionLimit):
+        return Answer("limit", x, objective, float(info.mip_dual_bound) if integer else np.inf)
+    if status == kinds.kModelEmpty:
+        return Answer("optimal", np.zeros(0), 0.0, 0.0)
+    raise SolverError(f"HiGHS stopped with {highs.modelStatusToString(status)!r}; try --solver CBC, or report this study")
+
+
+def add_rows(highs: highspy.Highs, arrays: Arrays, first: int) -> None:
+    """Add a program's rows from the first-th on to a relaxation that holds those before."""
+    part = sparse.csr_matrix(arrays.matrix[first:])
+    highs.addRows(
+        part.shape[0],
+        arrays.row_lower[first:],
+        arrays.row_upper[first:],
+        part.nnz,
+        part.indptr[:-1].astype(np.int32),
+        part.indices.astype(np.int32),
+        part.data,
+    )
+
+
+def start_from(highs: highspy.Highs, x: Floats) -> None:
+    """Give HiGHS a solution to start from."""
+    solution = highspy.HighsSolution()
+    solution.col_value = x.tolist()
+    highs.setSolution(solution)

@@ -1,0 +1,290 @@
+"""Solving a study's program: relaxation, cuts, a starting plan, search and proof, within a gap and a time limit."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import pulp
+
+from optimizer.district import Floats
+from optimizer.errors import InfeasibleError, LimitError, SolverError
+from optimizer.highs import LARGE_LP, Answer, Clock, add_rows, load, run, start_from
+from optimizer.mixing import slack
+from optimizer.model import SCORE, Arrays
+from optimizer.problem import Problem
+from optimizer.pulp_bridge import solver_by_name, to_pulp
+from optimizer.search import improve, round_relaxation
+
+CUT_ROUNDS = 12
+LARGE = 1500
+"""Integer columns from which plans come from our own search before branch and bound."""
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Where solving stands.
+
+    Attributes
+    ----------
+    phase : str
+    incumbent, bound : float
+        Scores; minus and plus infinity when unknown.
+    seconds, left : float
+        Elapsed and left.
+    """
+
+    phase: str
+    incumbent: float
+    bound: float
+    seconds: float
+    left: float
+
+    @property
+    def gap(self) -> float:
+        """(bound - incumbent) / |incumbent|."""
+        if not np.isfinite(self.incumbent) or not np.isfinite(self.bound) or self.incumbent == 0:
+            return np.inf
+        return (self.bound - self.incumbent) / abs(self.incumbent)
+
+
+Report = Callable[[Progress], None]
+
+
+@dataclass(frozen=True)
+class Solution:
+    """A solution of the program.
+
+    Attributes
+    ----------
+    x : ndarray, shape (columns,)
+    bound : float
+        Proved upper bound of the score.
+    seconds : float
+    solver : str
+    interrupted : bool
+        Whether Ctrl-C ended it.
+    """
+
+    x: Floats
+    bound: float
+    seconds: float
+    solver: str
+    interrupted: bool
+
+
+class _Run:
+    """State of one solve: best plan, bound, clock, and the program that grows by cuts."""
+
+    def __init__(self, problem: Problem, clock: Clock, report: Report | None) -> None:
+        self.problem, self.clock, self.report = problem, clock, report
+        options = problem.study.solve
+        self.threads, self.gap, self.seed = options.threads, options.gap, options.seed
+        self.x: Floats | None = None
+        self.score = -np.inf
+        self.bound = np.inf
+        self.phase = ""
+
+    def tell(self, phase: str | None = None, bound: float = np.inf) -> None:
+        self.phase = phase or self.phase
+        if self.report:
+            best = min(self.bound, bound)
+            self.report(Progress(self.phase, self.score, best, self.clock.elapsed, self.clock.left))
+
+    def offer(self, x: Floats | None, arrays: Arrays) -> bool:
+        """Keep a solution when its score, entropies taken exactly, is the best so far."""
+        if x is None:
+            return False
+        score = (float(arrays.cost @ x) - slack(self.problem.scales, x, arrays.cost)) / SCORE
+        if score <= self.score:
+            return False
+        self.x, self.score = x, score
+        self.tell()
+        return True
+
+    def lower_bound_to(self, model_bound: float) -> None:
+        self.bound = min(self.bound, model_bound / SCORE)
+
+    @property
+    def done(self) -> bool:
+        """Whether the gap is reached or time is up."""
+        reached = np.isfinite(self.score) and self.bound - self.score <= self.gap * abs(self.score) + 1e-12
+        return bool(reached) or self.clock.left <= 0
+
+    @property
+    def tolerance(self) -> float:
+        """Excess of entropy that is let pass, m²: a share of the gap, spread over the district."""
+        total = float(self.problem.district.site_area.sum())
+        return self.problem.study.solve.mixing_tolerance * min(self.gap, 0.01) * total / 10 + 1e-6
+
+    def relax(self) -> Floats | None:
+        """Solve the relaxation, cutting where entropy is overstated; return a vertex."""
+        self.tell("relaxation")
+        arrays = self.problem.arrays()
+        large = arrays.matrix.shape[0] > LARGE_LP
+        if large:
+            # An interior solution places the first cuts; the vertex that rounding needs comes after.
+            highs = load(arrays, relaxed=True, threads=self.threads)
+            highs.setOptionValue("solver", "ipm")
+            highs.setOptionValue("run_crossover", "off")
+            answer = run(highs, self.clock, self.clock.left)
+            if answer.status == "optimal" and answer.x is not None:
+                self.problem.cut(answer.x, self.tolerance, "i")
+                arrays = self.problem.arrays()
+        highs = load(arrays, relaxed=True, threads=self.threads)
+        if large:
+            highs.setOptionValue("solver", "ipm")
+        x = None
+        for number in range(CUT_ROUNDS):
+            answer = run(highs, self.clock, self.clock.left)
+            if answer.status == "infeasible":
+                raise InfeasibleError(explain(self.problem))
+            if answer.status != "optimal" or answer.x is None:
+                break
+            before, x = self.bound, answer.x
+            self.lower_bound_to(answer.objective)
+            self.tell()
+            rows = arrays.matrix.shape[0]
+            settled = before - self.bound < 2e-4 * abs(self.bound)
+            if settled or self.clock.elapsed > 0.25 * self.clock.limit:
+                break
+            if not self.problem.cut(x, self.tolerance, f"r{number}"):
+                break
+            arrays = self.problem.arrays()
+            add_rows(highs, arrays, rows)
+            highs.setOptionValue("solver", "simplex")
+        return x
+
+    def branch(self) -> Answer:
+        """Run branch and bound on the whole program from the best plan."""
+        self.tell("branch and bound")
+        arrays = self.problem.arrays()
+        highs = load(arrays, threads=self.threads, seed=self.seed)
+        highs.setOptionValue("mip_rel_gap", max(self.gap / 2, 1e-9))
+        highs.setOptionValue("mip_abs_gap", 1e-9)
+        if self.x is not None:
+            start_from(highs, self.x)
+        answer = run(highs, self.clock, self.clock.left, lambda _, bound: self.tell(bound=bound / SCORE))
+        if answer.status == "infeasible":
+            raise InfeasibleError(explain(self.problem))
+        self.lower_bound_to(answer.bound)
+        self.offer(answer.x, arrays)
+        return answer
+
+    def search(self, relaxed: Floats) -> None:
+        """Round the relaxation, then improve tile by tile."""
+        model = self.problem.model
+        for widen in (0, 1, 3):
+            self.tell("rounding the relaxation")
+            arrays = self.problem.arrays()
+            seconds = min(self.clock.left, 0.25 * self.clock.limit * (1 + widen))
+            answer = round_relaxation(model, arrays, relaxed, self.clock, seconds, self.threads, widen)
+            if self.offer(answer.x, arrays) or self.done:
+                break
+        if self.x is None or self.done:
+            return
+        self.problem.cut(self.x, self.tolerance, "s")
+        self.tell("neighbourhood search")
+        arrays = self.problem.arrays()
+
+        def enough(x: Floats, _: float) -> bool:
+            self.offer(x, arrays)
+            return self.done
+
+        improve(model, arrays, self.x, relaxed, self.clock, self.threads, enough)
+
+    def with_highs(self) -> None:
+        relaxed = self.relax()
+        if relaxed is not None and int(self.problem.arrays().integer.sum()) > LARGE:
+            self.search(relaxed)
+        for number in range(50):
+            if self.done:
+                return
+            score = self.score
+            answer = self.branch()
+            if answer.x is None or self.done:
+                return
+            if not self.problem.cut(answer.x, 1e-6, f"b{number}") and self.score <= score:
+                return
+
+    def with_pulp(self, name: str) -> None:
+        """Leave the integer program to another solver, again after each round of cuts."""
+        self.relax()
+        for number in range(50):
+            arrays = self.problem.arrays()
+            self.tell(name)
+            problem, variables = to_pulp(arrays)
+            solver = solver_by_name(name, self.gap / 4, max(self.clock.left, 1.0), self.threads)
+            try:
+                problem.solve(solver)
+            except pulp.PulpSolverError as error:
+                raise SolverError(f"solver {name} failed: {error}; try --solver HiGHS") from None
+            values = [variable.varValue for variable in variables]
+            status = pulp.LpStatus[problem.status]
+            if status == "Infeasible":
+                raise InfeasibleError(explain(self.problem))
+            if any(value is None for value, used in zip(values, _used(arrays), strict=True) if used):
+                return
+            x = np.array([0.0 if value is None else float(value) for value in values])
+            x[arrays.integer] = np.rint(x[arrays.integer])
+            if status == "Optimal" and self.clock.left > 0:
+                # PuLP does not pass a bound on; a solver that stopped by itself is within the gap it was given.
+                self.lower_bound_to(float(arrays.cost @ x) * (1 + self.gap / 4))
+            self.offer(x, arrays)
+            if self.done or not self.problem.cut(x, 1e-6, f"p{number}"):
+                return
+
+
+def _used(arrays: Arrays) -> list[bool]:
+    count = np.bincount(arrays.matrix.indices, minlength=len(arrays.cost)) + (arrays.cost != 0)
+    return (count > 0).tolist()
+
+
+def solve_problem(problem: Problem, report: Report | None = None) -> Solution:
+    """Solve a problem with the study's solver.
+
+    Raises
+    ------
+    InfeasibleError
+        When no plan satisfies the rules.
+    LimitError
+        When time is up before a plan is found.
+    SolverError
+        When the solver is missing or fails.
+    """
+    options = problem.study.solve
+    clock = Clock(options.time_limit)
+    state = _Run(problem, clock, report)
+    name = options.solver
+    if name.lower() != "highs":
+        solver_by_name(name, options.gap, options.time_limit, options.threads)
+    with clock.until_interrupted():
+        if name.lower() == "highs":
+            state.with_highs()
+        else:
+            state.with_pulp(name)
+    if state.x is None:
+        raise LimitError(
+            f"stopped after {clock.elapsed:.0f} s without a plan; raise --time-limit, or loosen a rule"
+        )
+    return Solution(state.x, state.bound, clock.elapsed, name, clock.stopped)
+
+
+def explain(problem: Problem) -> str:
+    """Return which rules stand in the way, found by leaving each out of the relaxation in turn."""
+    from optimizer.problem import assemble
+
+    study = problem.study
+    ways = []
+    for i, rule in enumerate(study.rules):
+        others = study.model_copy(update={"rules": [*study.rules[:i], *study.rules[i + 1 :]]})
+        highs = load(assemble(others, problem.district).arrays(), relaxed=True, threads=study.solve.threads)
+        if run(highs, Clock(60.0), 60.0).status == "optimal":
+            ways.append(f"rules[{i}] ({rule.label})")
+    if ways:
+        return f"no plan satisfies the rules; without {' or without '.join(ways)} alone the rest can be met (before whole floors)"
+    return (
+        "no plan satisfies the rules, and leaving out any one of them does not help: "
+        f"{', '.join(rule.label for rule in study.rules) or 'only the limits of parcels are left'} and the parcels' limits"
+    )
