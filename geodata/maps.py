@@ -200,7 +200,7 @@ def plan_map(
     )
     chart.default_js = [("leaflet", f"{LEAFLET}leaflet.js")]
     chart.default_css = [("leaflet_css", f"{LEAFLET}leaflet.css")]
-    folium.TileLayer("CartoDB positron", control=False, opacity=0.6).add_to(chart)
+    folium.TileLayer("OpenStreetMap", control=False, opacity=0.35).add_to(chart)
     columns = ["parcel_id", "action", "floors", "gfa_m2", "far", "zone", "dominant_use", "today_dominant_use", "mix", "stack"]
     columns += [f"{kind}_{use.name}" for kind in ("gfa", "today") for use in uses]
     shapes = shapely.set_precision(world.geometry.to_numpy(), 1e-6)

@@ -11,6 +11,7 @@ A few s bound it from above; the cut at a plan's own shares makes the bound tigh
 from __future__ import annotations
 
 import itertools
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -22,10 +23,18 @@ from optimizer.model import AREA, SCORE, Model
 SMALLEST_SHARE = 1e-4
 """Share given to an absent use in a cut: any positive one is valid, a small one is tight."""
 
+FIRST_ABSENT = 0.0005
+"""Share given to an absent use in the cuts a model starts with."""
+FIRST_CUTS = 6000
+MOST_STOREYS = 5
+NOTHING = 1e-9
+"""Floor area at and below which a solver's value counts as none."""
+
 
 def weighted_entropy(area: ArrayLike) -> Floats:
     """Return sum_u g_u ln(G / g_u) for floor areas g, shape (..., U); in the unit of g."""
     g = np.asarray(area, dtype=float)
+    g = np.where(g > NOTHING, g, 0.0)
     total = g.sum(axis=-1, keepdims=True)
     ratio = np.divide(total, g, out=np.ones_like(g), where=g > 0)
     return np.asarray((g * np.log(ratio)).sum(axis=-1))
@@ -37,18 +46,20 @@ def cut_coefficients(shares: ArrayLike) -> Floats:
     return -np.log(s / s.sum(axis=-1, keepdims=True))
 
 
-def first_shares(uses: int) -> Floats:
+def first_shares(uses: int, groups: int) -> Floats:
     """Return the share vectors of the cuts a model starts with, shape (cuts, uses).
 
-    Even mixtures of every one, two or all uses, and two to one of every pair.
+    Every way to divide some storeys, as many as `FIRST_CUTS` allows for the groups, among the uses; and the even
+    mixture of all.
     """
-    rows = []
-    for size in {1, 2, uses}:
-        for chosen in itertools.combinations(range(uses), size):
-            row = np.full(uses, 0.02)
-            row[list(chosen)] = 1.0
-            rows.append(row)
-    return np.array(rows) / np.array(rows).sum(axis=1, keepdims=True)
+    storeys = 2
+    while storeys < MOST_STOREYS and math.comb(storeys + uses, uses - 1) * groups <= FIRST_CUTS:
+        storeys += 1
+    rows = {tuple(1.0 / uses for _ in range(uses))}
+    for chosen in itertools.combinations_with_replacement(range(uses), storeys):
+        rows.add(tuple(chosen.count(u) / storeys for u in range(uses)))
+    shares = np.maximum(np.array(sorted(rows)), FIRST_ABSENT)
+    return np.asarray(shares / shares.sum(axis=1, keepdims=True))
 
 
 @dataclass(frozen=True)
@@ -139,8 +150,8 @@ def _groups(model: Model, name: str, value: float) -> Scale:
 
 
 def _start(model: Model, scale: Scale) -> None:
-    shares = first_shares(scale.column.shape[1])
     groups = np.arange(len(scale.entropy))
+    shares = first_shares(scale.column.shape[1], len(groups))
     for i, s in enumerate(shares):
         add_cuts(model, scale, groups, np.broadcast_to(s, (len(groups), len(s))), str(i))
 

@@ -18,6 +18,8 @@ from optimizer.pulp_bridge import solver_by_name, to_pulp
 from optimizer.search import improve, round_relaxation
 
 CUT_ROUNDS = 12
+FIRST_GAPS = (0.02, 0.005)
+"""Relative gaps of the first rounds of branch and bound."""
 LARGE = 1500
 """Integer columns from which plans come from our own search before branch and bound."""
 
@@ -156,12 +158,12 @@ class _Run:
             highs.setOptionValue("solver", "simplex")
         return x
 
-    def branch(self) -> Answer:
-        """Run branch and bound on the whole program from the best plan."""
+    def branch(self, gap: float) -> Answer:
+        """Run branch and bound on the whole program from the best plan, to a gap."""
         self.tell("branch and bound")
         arrays = self.problem.arrays()
         highs = load(arrays, threads=self.threads, seed=self.seed)
-        highs.setOptionValue("mip_rel_gap", max(self.gap / 2, 1e-9))
+        highs.setOptionValue("mip_rel_gap", max(gap, 1e-9))
         highs.setOptionValue("mip_abs_gap", 1e-9)
         if self.x is not None:
             start_from(highs, self.x)
@@ -202,10 +204,12 @@ class _Run:
             if self.done:
                 return
             score = self.score
-            answer = self.branch()
+            # The first rounds only find where entropy is cut; proof comes when cuts are in place.
+            coarse = FIRST_GAPS[number] if number < len(FIRST_GAPS) else 0.0
+            answer = self.branch(max(self.gap / 2, coarse))
             if answer.x is None or self.done:
                 return
-            if not self.problem.cut(answer.x, 1e-6, f"b{number}") and self.score <= score:
+            if not self.problem.cut(answer.x, 1e-6, f"b{number}") and self.score <= score and coarse <= self.gap / 2:
                 return
 
     def with_pulp(self, name: str) -> None:
