@@ -25,6 +25,18 @@ if TYPE_CHECKING:
 FILES = ("plan.geojson", "plan.gpkg", "map.html", "result.json", "study.toml")
 
 
+def check_target(folder: Path) -> None:
+    """Make sure that a plan may be written into a folder.
+
+    Raises
+    ------
+    StudyError
+        When it holds something that is not a plan.
+    """
+    if folder.is_file() or (folder.is_dir() and any(folder.iterdir()) and not (folder / "result.json").is_file()):
+        raise StudyError(f"{folder}: exists and holds no plan; name another folder with --out")
+
+
 def write_plan(plan: Plan, folder: Path) -> Path:
     """Write a plan into a folder; it appears whole, in place of an earlier plan, or not at all.
 
@@ -33,8 +45,7 @@ def write_plan(plan: Plan, folder: Path) -> Path:
     StudyError
         When the folder holds something that is not a plan, or cannot be written.
     """
-    if folder.is_file() or (folder.is_dir() and any(folder.iterdir()) and not (folder / "result.json").is_file()):
-        raise StudyError(f"{folder}: exists and holds no plan; name another folder with --out")
+    check_target(folder)
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         draft = Path(tempfile.mkdtemp(prefix=".upstairs-", dir=folder.parent))

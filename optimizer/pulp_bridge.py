@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,7 @@ import pulp
 from scipy import sparse
 
 from optimizer.district import Floats
-from optimizer.errors import SolverError
+from optimizer.errors import SolverError, StudyError
 from optimizer.model import Arrays
 
 PULP_4 = int(pulp.__version__.split(".")[0]) >= 4
@@ -109,3 +110,22 @@ def solver_by_name(name: str, gap: float, seconds: float, threads: int) -> Any:
             f"solver {name!r} is not installed on this machine; `pip install 'upstairs[solvers]'` adds CBC; here: {here}"
         )
     return solver
+
+
+def write_program(arrays: Arrays, file: Path, *, mps: bool) -> None:
+    """Write a program as an LP or MPS file, whole or not at all.
+
+    MPS files minimise; the objective is written negated there.
+    """
+    if not file.parent.is_dir():
+        raise StudyError(f"{file}: the folder {file.parent} does not exist")
+    problem, _ = to_pulp(arrays)
+    draft = file.with_name(f".{file.name}.part")
+    try:
+        if mps:
+            problem.writeMPS(str(draft), mpsSense=pulp.LpMinimize)
+        else:
+            problem.writeLP(str(draft))
+        draft.replace(file)
+    finally:
+        draft.unlink(missing_ok=True)

@@ -1,0 +1,185 @@
+"""The command line: ``upstairs``."""
+
+from __future__ import annotations
+
+import sys
+import warnings
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+
+from geodata.errors import GeodataError
+from optimizer import __version__, screen
+from optimizer.api import check as check_study
+from optimizer.api import solve as solve_study
+from optimizer.audit import audit_folder
+from optimizer.district import read_district
+from optimizer.errors import StudyError, UpstairsError
+from optimizer.files import check_target, redraw
+from optimizer.problem import assemble
+from optimizer.pulp_bridge import write_program
+from optimizer.starting import EXAMPLES, example_study, write_new
+from optimizer.study import Study, load_study
+
+app = typer.Typer(
+    name="upstairs",
+    help="Which uses go on which floors of which parcels, and how close that is to the best possible plan.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+)
+out = Console()
+err = Console(stderr=True)
+
+StudyFile = Annotated[Path, typer.Argument(metavar="STUDY.toml", help="The study.", show_default=False)]
+PlanFolder = Annotated[Path, typer.Argument(metavar="DIR", help="Folder of a written plan.", show_default=False)]
+Gap = Annotated[float | None, typer.Option(min=0.0, max=1.0, help="Stop at this relative gap; default: the study's.")]
+TimeLimit = Annotated[float | None, typer.Option(min=0.1, help="Stop after so many seconds; default: the study's.")]
+Solver = Annotated[str | None, typer.Option(help="HiGHS, CBC or another that PuLP knows; default: the study's.")]
+Threads = Annotated[int | None, typer.Option(min=1, help="Threads of the solver; default: the study's.")]
+Quiet = Annotated[bool, typer.Option("--quiet", help="No progress, no tables; errors only.")]
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        out.print(f"upstairs {__version__}", highlight=False)
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Say the version.")] = False,
+) -> None:
+    """Your upstream is your upstairs."""
+
+
+def _solve(study: Study, folder: Path, quiet: bool) -> None:
+    check_target(folder)
+    with screen.progress(err, quiet) as report:
+        plan = solve_study(study, report=report)
+    plan.save(folder)
+    audit = audit_folder(folder)
+    if not quiet:
+        screen.findings(out, plan.district.found.findings)
+        screen.summary(out, plan.result)
+        screen.rules(out, audit)
+    _faults(audit.faults, folder)
+    if not quiet:
+        if plan.result["interrupted"]:
+            out.print("Stopped by Ctrl-C; this is the best plan found until then.")
+        out.print(f"Audited: {len(audit.checks)} checks recomputed from the files agree.", highlight=False)
+        out.print(f"Map:     {folder / 'map.html'}", highlight=False, markup=False, soft_wrap=True)
+
+
+def _faults(faults: list[str], folder: Path) -> None:
+    if faults:
+        err.print(f"AUDIT FAILED: {folder} does not agree with its study and itself:", style="bold red", soft_wrap=True)
+        for fault in faults:
+            err.print(f"  {fault}", markup=False, highlight=False, soft_wrap=True)
+        raise typer.Exit(1)
+
+
+def _asked(study: Study, **given: Any) -> Study:
+    changes = {key: value for key, value in given.items() if value is not None}
+    return study.model_copy(update={"solve": study.solve.model_copy(update=changes)})
+
+
+@app.command()
+def demo(quiet: Quiet = False) -> None:
+    """Solve the shipped example into ./upstairs-demo and say where the map is."""
+    with ExitStack() as stack:
+        folder = Path("upstairs-demo")
+        _solve(load_study(example_study("quanzhi", stack)), folder, quiet)
+
+
+@app.command()
+def new(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="A new folder.", show_default=False)],
+    example: Annotated[str | None, typer.Option(help=f"Copy an example: {', '.join(EXAMPLES)}.")] = None,
+    synthetic: Annotated[int | None, typer.Option(min=1, help="Make a district of so many parcels.")] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Of the synthetic district.")] = 0,
+) -> None:
+    """Write a commented study to edit."""
+    if example and synthetic:
+        raise StudyError("--example and --synthetic: give one of them")
+    file = write_new(folder, example, synthetic, seed)
+    out.print(f"Written: {file}", highlight=False, markup=False, soft_wrap=True)
+    if example or synthetic:
+        out.print(f"Solve:   upstairs solve {file} --out {folder / 'plan'}", highlight=False, markup=False, soft_wrap=True)
+    else:
+        out.print("Put your parcels beside it, name its columns, then: upstairs check " + str(file), markup=False, soft_wrap=True)
+
+
+@app.command()
+def check(study: StudyFile) -> None:
+    """Read, repair and validate; say what was found and changed; solve nothing."""
+    district = check_study(study)
+    screen.findings(out, district.found.findings)
+    screen.district(out, district)
+    out.print("The study can be solved as far as reading can tell.")
+
+
+@app.command()
+def solve(
+    study: StudyFile,
+    folder: Annotated[Path, typer.Option("--out", metavar="DIR", help="Where the plan goes.", show_default=False)],
+    gap: Gap = None,
+    time_limit: TimeLimit = None,
+    solver: Solver = None,
+    threads: Threads = None,
+    quiet: Quiet = False,
+) -> None:
+    """Find a plan, prove how good it is, audit it and write it."""
+    _solve(_asked(load_study(study), gap=gap, time_limit=time_limit, solver=solver, threads=threads), folder, quiet)
+
+
+@app.command()
+def audit(folder: PlanFolder) -> None:
+    """Recompute every index and rule of a plan from its files alone."""
+    found = audit_folder(folder)
+    out.print(screen.indices(found.existing, found.indices))
+    screen.rules(out, found)
+    _faults(found.faults, folder)
+    out.print(f"Score {found.objective:.5f} recomputed; everything agrees with result.json.", highlight=False)
+
+
+@app.command("map")
+def draw_map(folder: PlanFolder) -> None:
+    """Draw the map of a plan again."""
+    out.print(f"Map: {redraw(folder)}", highlight=False, markup=False, soft_wrap=True)
+
+
+@app.command()
+def export(
+    study: StudyFile,
+    lp: Annotated[Path | None, typer.Option(metavar="FILE", help="Write an LP file.")] = None,
+    mps: Annotated[Path | None, typer.Option(metavar="FILE", help="Write an MPS file.")] = None,
+) -> None:
+    """Write the integer program for another solver, with readable names."""
+    if lp is None and mps is None:
+        raise StudyError("export: name a file with --lp FILE or --mps FILE")
+    asked = load_study(study)
+    arrays = assemble(asked, read_district(asked)).arrays()
+    for file in filter(None, (lp, mps)):
+        write_program(arrays, file, mps=file is mps)
+        out.print(
+            f"{file}: {arrays.matrix.shape[0]:,} rows, {arrays.matrix.shape[1]:,} columns, {arrays.matrix.nnz:,} entries",
+            highlight=False, markup=False, soft_wrap=True,
+        )
+
+
+def main() -> None:
+    """Run the command; one message and an exit status for everything a user can put right."""
+    warnings.filterwarnings("ignore")
+    try:
+        app()
+    except (UpstairsError, GeodataError) as error:
+        err.print(f"Error: {error}", style="red", markup=False, highlight=False, soft_wrap=True)
+        sys.exit(getattr(error, "exit_status", 2))
+
+
+if __name__ == "__main__":
+    main()
