@@ -105,6 +105,7 @@ def load(arrays: Arrays, *, relaxed: bool = False, threads: int = 1, seed: int =
         kinds = (highspy.HighsVarType.kContinuous, highspy.HighsVarType.kInteger)
         program.integrality_ = [kinds[int(whole)] for whole in arrays.integer]
     highs = highspy.Highs()
+    highs.setOptionValue("log_to_console", False)
     highs.setOptionValue("output_flag", False)
     highs.setOptionValue("threads", threads)
     highs.setOptionValue("random_seed", seed)

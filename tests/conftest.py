@@ -22,3 +22,9 @@ def pytest_collection_modifyitems(items):
 def shared() -> Path:
     """Folder of published data beside the project."""
     return SHARED
+
+
+@pytest.fixture(scope="session")
+def project() -> Path:
+    """Folder of the project."""
+    return Path(__file__).resolve().parents[1]
