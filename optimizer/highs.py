@@ -25,6 +25,8 @@ INTERRUPTS = (
 LARGE_LP = 20_000
 """Rows from which the first relaxation is solved by interior point rather than dual simplex."""
 
+_threads: int | None = None
+
 
 @dataclass
 class Clock:
@@ -104,6 +106,11 @@ def load(arrays: Arrays, *, relaxed: bool = False, threads: int = 1, seed: int =
     if not relaxed:
         kinds = (highspy.HighsVarType.kContinuous, highspy.HighsVarType.kInteger)
         program.integrality_ = [kinds[int(whole)] for whole in arrays.integer]
+    global _threads
+    if _threads not in (None, threads):
+        # The pool of threads is one for the whole process and keeps its first size until it is let go.
+        highspy.Highs.resetGlobalScheduler(False)
+    _threads = threads
     highs = highspy.Highs()
     highs.setOptionValue("log_to_console", False)
     highs.setOptionValue("output_flag", False)

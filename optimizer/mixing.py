@@ -17,7 +17,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
-from optimizer.district import District, Floats, Ints
+from optimizer.district import Floats, Ints
 from optimizer.model import AREA, SCORE, Model
 
 SMALLEST_SHARE = 1e-4

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from scipy.optimize import linprog
 
 from optimizer.errors import InfeasibleError
-from optimizer.reference import most_floor_area
 from optimizer.problem import all_rules
+from optimizer.reference import most_floor_area
 from tests.districts import LINKS, USES, lots, problem_of, solve, study
 
 NAMES = list(USES)

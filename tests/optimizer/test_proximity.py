@@ -8,9 +8,9 @@ import pytest
 
 from optimizer.highs import Clock, load, run
 from optimizer.model import AREA, SCORE
-from optimizer.reference import most_floor_area
 from optimizer.problem import all_rules
 from optimizer.proximity import reference_value
+from optimizer.reference import most_floor_area
 from tests.districts import LINKS, problem_of, random_lots, study
 from tests.optimizer.test_enumeration import transport_value
 

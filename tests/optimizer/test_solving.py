@@ -25,18 +25,18 @@ def test_highs_and_cbc_agree_on_quanzhi(project):
     asked = optimizer.load_study(project / "examples/quanzhi/study.toml")
     results = {}
     for name in ("HiGHS", "CBC"):
-        options = asked.solve.model_copy(update={"solver": name, "gap": 0.02, "time_limit": 200.0})
+        options = asked.solve.model_copy(update={"solver": name, "gap": 0.05, "time_limit": 100.0})
         results[name] = optimizer.solve(asked.model_copy(update={"solve": options})).result
     high, low = results["HiGHS"], results["CBC"]
-    assert high["gap"] <= 0.02
+    assert high["gap"] <= 0.05
     assert low["objective"] <= high["bound"] * (1 + 1e-6)
-    assert low["objective"] >= high["objective"] * 0.975
+    assert low["objective"] >= high["objective"] * 0.94
 
 
 def test_pulp_of_this_python():
     import sys
 
-    assert PULP_4 == (sys.version_info >= (3, 12))
+    assert (sys.version_info >= (3, 12)) == PULP_4
 
 
 def test_gap_is_bound_over_score():
