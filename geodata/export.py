@@ -118,7 +118,9 @@ def qml_categorised(column: str, categories: Mapping[str, tuple[str, str]]) -> s
     listed = ElementTree.SubElement(renderer, "categories")
     symbols = ElementTree.SubElement(renderer, "symbols")
     for i, (value, (label, colour)) in enumerate(categories.items()):
-        ElementTree.SubElement(listed, "category", value=value, label=label, symbol=str(i), render="true", type="string")
+        ElementTree.SubElement(
+            listed, "category", value=value, label=label, symbol=str(i), render="true", type="string"
+        )
         symbol = ElementTree.SubElement(symbols, "symbol", type="fill", name=str(i), alpha="1", clip_to_extent="1")
         layer = ElementTree.SubElement(symbol, "layer", {"class": "SimpleFill", "enabled": "1", "pass": "0"})
         options = ElementTree.SubElement(layer, "Option", type="Map")
@@ -130,4 +132,6 @@ def qml_categorised(column: str, categories: Mapping[str, tuple[str, str]]) -> s
             "style": "solid",
         }.items():
             ElementTree.SubElement(options, "Option", type="QString", name=name, value=text)
-    return "<!DOCTYPE qgis PUBLIC 'http://mrcc.com/qgis.dtd' 'SYSTEM'>\n" + ElementTree.tostring(root, encoding="unicode")
+    return "<!DOCTYPE qgis PUBLIC 'http://mrcc.com/qgis.dtd' 'SYSTEM'>\n" + ElementTree.tostring(
+        root, encoding="unicode"
+    )

@@ -196,12 +196,27 @@ def plan_map(
     west, south, east, north = world.total_bounds
     source = " | ".join(filter(None, [escape(attribution), "Plan: Upstairs"]))
     chart = folium.Map(
-        location=[(south + north) / 2, (west + east) / 2], tiles=None, control_scale=True, prefer_canvas=False, zoom_start=16
+        location=[(south + north) / 2, (west + east) / 2],
+        tiles=None,
+        control_scale=True,
+        prefer_canvas=False,
+        zoom_start=16,
     )
     chart.default_js = [("leaflet", f"{LEAFLET}leaflet.js")]
     chart.default_css = [("leaflet_css", f"{LEAFLET}leaflet.css")]
     folium.TileLayer("OpenStreetMap", control=False, opacity=0.35).add_to(chart)
-    columns = ["parcel_id", "action", "floors", "gfa_m2", "far", "zone", "dominant_use", "today_dominant_use", "mix", "stack"]
+    columns = [
+        "parcel_id",
+        "action",
+        "floors",
+        "gfa_m2",
+        "far",
+        "zone",
+        "dominant_use",
+        "today_dominant_use",
+        "mix",
+        "stack",
+    ]
     columns += [f"{kind}_{use.name}" for kind in ("gfa", "today") for use in uses]
     shapes = shapely.set_precision(world.geometry.to_numpy(), 1e-6)
     features = [

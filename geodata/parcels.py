@@ -254,7 +254,9 @@ def _numbers(table: pd.DataFrame, column: str | None, origin: str) -> np.ndarray
     wrong = values.isna() & table[column].notna() & (table[column].astype(str).str.strip() != "")
     if wrong.any():
         row = int(np.flatnonzero(wrong)[0])
-        raise GeodataError(f"{origin}: column {column!r}, row {row + 1} = {table[column].iloc[row]!r}: a number is expected")
+        raise GeodataError(
+            f"{origin}: column {column!r}, row {row + 1} = {table[column].iloc[row]!r}: a number is expected"
+        )
     result = values.to_numpy(dtype=float, na_value=np.nan)
     if np.isinf(result).any():
         raise GeodataError(f"{origin}: column {column!r} holds an infinite value; a finite number is expected")
@@ -295,7 +297,9 @@ def _metric(frame: gpd.GeoDataFrame, crs: str | None, origin: str, findings: lis
         try:
             target = gpd.GeoSeries([], crs=crs).crs
         except Exception:  # pyproj raises several kinds
-            raise GeodataError(f"parcels.crs = {crs!r}: not a CRS; an EPSG code such as EPSG:32632 is expected") from None
+            raise GeodataError(
+                f"parcels.crs = {crs!r}: not a CRS; an EPSG code such as EPSG:32632 is expected"
+            ) from None
         if not target.is_projected or {axis.unit_name for axis in target.axis_info} != {"metre"}:
             raise GeodataError(f"parcels.crs = {crs!r} ({target.name}): a projected CRS in metres is expected")
     elif frame.crs.is_geographic or {axis.unit_name for axis in frame.crs.axis_info} != {"metre"}:
@@ -304,9 +308,7 @@ def _metric(frame: gpd.GeoDataFrame, crs: str | None, origin: str, findings: lis
         return frame
     if target == frame.crs:
         return frame
-    findings.append(
-        Finding("projected", (), f"{frame.crs.name} to {target.name}", "projected to a CRS in metres")
-    )
+    findings.append(Finding("projected", (), f"{frame.crs.name} to {target.name}", "projected to a CRS in metres"))
     return frame.to_crs(target)
 
 
@@ -330,7 +332,11 @@ def _site_area(
     if known.any():
         ratio = float(np.median(values[known] / area[known]))
         for unit, size in AREA.items():
-            if unit != source.area_unit and not 0.7 < ratio < 1.4 and abs(ratio * size / AREA[source.area_unit] - 1) < 0.15:
+            if (
+                unit != source.area_unit
+                and not 0.7 < ratio < 1.4
+                and abs(ratio * size / AREA[source.area_unit] - 1) < 0.15
+            ):
                 raise GeodataError(
                     f"{origin}: column {column!r} is {ratio:.3g} times the polygons' area, so it looks like {unit}; "
                     f'set parcels.area_unit = "{unit}"'
@@ -338,7 +344,9 @@ def _site_area(
     if not known.all():
         names = tuple(np.array(ids, dtype=object)[~known])
         findings.append(
-            Finding("missing_site_area", names, f"{len(names)} without a site area in {column!r}", "polygon's area taken")
+            Finding(
+                "missing_site_area", names, f"{len(names)} without a site area in {column!r}", "polygon's area taken"
+            )
         )
     return np.where(known, values, area)
 
@@ -397,7 +405,12 @@ def _valid_limits(out: pd.DataFrame, origin: str) -> None:
 
 
 def _floor_area(
-    out: pd.DataFrame, table: pd.DataFrame, source: ParcelSource, first: np.ndarray, origin: str, findings: list[Finding]
+    out: pd.DataFrame,
+    table: pd.DataFrame,
+    source: ParcelSource,
+    first: np.ndarray,
+    origin: str,
+    findings: list[Finding],
 ) -> None:
     """Fill gfa_<use> from a column a use, or from one column and use codes."""
     ids = out["parcel_id"].to_numpy(dtype=object)
@@ -439,8 +452,11 @@ def _floor_area(
         if dropped.any():
             findings.append(
                 Finding(
-                    "uncounted_floor_area", tuple(ids[dropped]),
-                    f"{values[dropped].sum():,.0f} m² of floor under codes of no use", "not counted", float(values[dropped].sum()),
+                    "uncounted_floor_area",
+                    tuple(ids[dropped]),
+                    f"{values[dropped].sum():,.0f} m² of floor under codes of no use",
+                    "not counted",
+                    float(values[dropped].sum()),
                 )
             )
         for use in source.uses:
@@ -452,9 +468,11 @@ def _floor_area(
     for i in np.flatnonzero(over):
         findings.append(
             Finding(
-                "impossible_floor_area", (ids[i],),
+                "impossible_floor_area",
+                (ids[i],),
                 f"{total[i]:,.0f} m² of floor on {out['site_area'][i]:,.0f} m² of land, a ratio of {total[i] / out['site_area'][i]:.1f}",
-                f"cut to a ratio of {source.max_far_today:g}", float(total[i]),
+                f"cut to a ratio of {source.max_far_today:g}",
+                float(total[i]),
             )
         )
         out.loc[i, columns] = out.loc[i, columns] * (most[i] / total[i])
@@ -476,14 +494,18 @@ def _storeys(out: pd.DataFrame, given: np.ndarray, source: ParcelSource, finding
     if unknown.any():
         findings.append(
             Finding(
-                "unknown_storeys", tuple(ids[unknown]), f"{int(unknown.sum())} with floor area but no number of storeys",
+                "unknown_storeys",
+                tuple(ids[unknown]),
+                f"{int(unknown.sum())} with floor area but no number of storeys",
                 "estimated from floor area and coverage",
             )
         )
     if tight.any():
         findings.append(
             Finding(
-                "too_few_storeys", tuple(ids[tight]), f"{int(tight.sum())} whose plate would be larger than the lot",
+                "too_few_storeys",
+                tuple(ids[tight]),
+                f"{int(tight.sum())} whose plate would be larger than the lot",
                 "storeys raised until it fits",
             )
         )

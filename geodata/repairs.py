@@ -90,7 +90,12 @@ def repair_geometry(
     sliver = (area < min_area) | (width < NARROWEST)
     gone = np.setdiff1d(kept, source[~sliver])
     if len(gone):
-        note("sliver", np.isin(np.arange(len(names)), gone), f"smaller than {min_area:g} m² or narrower than {NARROWEST:g} m", "dropped")
+        note(
+            "sliver",
+            np.isin(np.arange(len(names)), gone),
+            f"smaller than {min_area:g} m² or narrower than {NARROWEST:g} m",
+            "dropped",
+        )
     parts, source = parts[~sliver], source[~sliver]
     if not len(parts):
         raise GeodataError(f"{origin}: no polygon is left after repairs; are units and CRS right?")
@@ -120,7 +125,9 @@ def _unique(ids: list[str], findings: list[Finding]) -> list[str]:
         taken.add(label)
         out.append(label)
     if repeated:
-        findings.append(Finding("repeated_id", tuple(repeated), f"{len(repeated)} with a missing or repeated id", "numbered"))
+        findings.append(
+            Finding("repeated_id", tuple(repeated), f"{len(repeated)} with a missing or repeated id", "numbered")
+        )
     return out
 
 

@@ -92,9 +92,7 @@ def _bisect(shape: shapely.Geometry, count: int, anchor: FloatArray) -> list[sha
     return _bisect(near, half, anchor) + _bisect(far, count - half, anchor)
 
 
-def _cut(
-    shape: shapely.Geometry, share: float, anchor: FloatArray
-) -> tuple[shapely.Geometry, shapely.Geometry]:
+def _cut(shape: shapely.Geometry, share: float, anchor: FloatArray) -> tuple[shapely.Geometry, shapely.Geometry]:
     """Cut a polygon across its long axis so that the part on the anchor's side has this share of its area."""
     origin = anchor[0]
     offsets = shapely.get_coordinates(shape) - origin

@@ -109,7 +109,13 @@ def street_network(streets: gpd.GeoDataFrame, sites: gpd.GeoDataFrame, snap: flo
 
 
 def _split(
-    node_xy: FloatArray, tail: IntArray, head: IntArray, length: FloatArray, lines: np.ndarray, street: IntArray, along: FloatArray
+    node_xy: FloatArray,
+    tail: IntArray,
+    head: IntArray,
+    length: FloatArray,
+    lines: np.ndarray,
+    street: IntArray,
+    along: FloatArray,
 ) -> tuple[IntArray, FloatArray, IntArray, FloatArray]:
     """Cut streets at doors; return door nodes, node coordinates, edges and their lengths."""
     at = np.clip(along, 0.0, length[street])

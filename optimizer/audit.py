@@ -98,7 +98,9 @@ def audit_folder(folder: Path) -> Audit:
         if bound < objective - 1e-6 * abs(objective):
             faults.append(f"bound {bound:.9g} is below the objective {objective:.9g}")
         if abs(gap - (bound - objective) / abs(objective)) > 1e-9 + 1e-6 * abs(gap):
-            faults.append(f"gap {gap:.6g} is written, {(bound - objective) / abs(objective):.6g} follows from bound and objective")
+            faults.append(
+                f"gap {gap:.6g} is written, {(bound - objective) / abs(objective):.6g} follows from bound and objective"
+            )
     else:
         faults.append("result.json: objective, bound or gap is no number")
     stated = {(r["name"], r["scope"], r["sense"], r["unit"]): r for r in result.get("rules", [])}
@@ -154,7 +156,9 @@ def _evidence(study: Study, parcels: gpd.GeoDataFrame, sites: gpd.GeoDataFrame, 
                 )
             storeys += [item["use"]] * floors
         if parcel["action"] == "convert" and len(storeys) != int(parcel["storeys_today"]):
-            faults.append(f"parcel {site.parcel_id}: {len(storeys)} storeys converted where {parcel['storeys_today']} stand")
+            faults.append(
+                f"parcel {site.parcel_id}: {len(storeys)} storeys converted where {parcel['storeys_today']} stand"
+            )
         if parcel["action"] == "keep":
             for use in uses:
                 if abs(area[use] - float(parcel[f"today_{use}"]) * share) > AREA_TOLERANCE:
@@ -163,9 +167,18 @@ def _evidence(study: Study, parcels: gpd.GeoDataFrame, sites: gpd.GeoDataFrame, 
             faults.append(f"parcel {site.parcel_id}: cleared, but floors stand on it")
         rows.append(
             {
-                "parcel_id": site.parcel_id, "site": site.site, "action": parcel["action"], "x": site.x, "y": site.y,
-                "plate": plate, "storeys": storeys, "block": site.block, "neighbourhood": site.neighbourhood,
-                "door_node": site.door_node, "access": site.access_m, "reached": bool(site.reached),
+                "parcel_id": site.parcel_id,
+                "site": site.site,
+                "action": parcel["action"],
+                "x": site.x,
+                "y": site.y,
+                "plate": plate,
+                "storeys": storeys,
+                "block": site.block,
+                "neighbourhood": site.neighbourhood,
+                "door_node": site.door_node,
+                "access": site.access_m,
+                "reached": bool(site.reached),
                 **{f"gfa_{use}": value for use, value in area.items()},
             }
         )
@@ -177,14 +190,19 @@ def _evidence(study: Study, parcels: gpd.GeoDataFrame, sites: gpd.GeoDataFrame, 
         for use in uses:
             total += summed.at[name, f"gfa_{use}"]
             if abs(row[f"gfa_{use}"] - summed.at[name, f"gfa_{use}"]) > AREA_TOLERANCE:
-                faults.append(f"parcel {name}: gfa_{use} is {row[f'gfa_{use}']:,.1f} m², its stack holds {summed.at[name, f'gfa_{use}']:,.1f}")
+                faults.append(
+                    f"parcel {name}: gfa_{use} is {row[f'gfa_{use}']:,.1f} m², its stack holds {summed.at[name, f'gfa_{use}']:,.1f}"
+                )
             own = [s for s, p in zip(buildings["storeys"], buildings["parcel_id"], strict=True) if p == name]
             floors = sum(stack.count(use) for stack in own)
             if row["action"] != "keep" and floors != row[f"floors_{use}"]:
                 faults.append(f"parcel {name}: floors_{use} is {row[f'floors_{use}']}, its stacks hold {floors}")
         if row["action"] not in study.actions.allowed and row["action"] != "keep":
             faults.append(f"parcel {name}: action {row['action']!r} is not allowed")
-        if abs(row["gfa_m2"] - total) > AREA_TOLERANCE or abs(row["far"] * row["site_area"] - total) > 1e-4 * row["site_area"]:
+        if (
+            abs(row["gfa_m2"] - total) > AREA_TOLERANCE
+            or abs(row["far"] * row["site_area"] - total) > 1e-4 * row["site_area"]
+        ):
             faults.append(f"parcel {name}: gfa_m2 or far is not what its stack adds up to ({total:,.1f} m²)")
         if row["action"] != "keep":
             own = [s for s, p in zip(buildings["storeys"], buildings["parcel_id"], strict=True) if p == name]
@@ -193,7 +211,12 @@ def _evidence(study: Study, parcels: gpd.GeoDataFrame, sites: gpd.GeoDataFrame, 
             if row["floors"] != tallest or abs(row["height_m"] - height) > 0.01:
                 faults.append(f"parcel {name}: floors or height_m is not that of its tallest building")
         best = max(uses, key=lambda u: summed.at[name, f"gfa_{u}"]) if total > 0 else ""
-        if best != row["dominant_use"] and summed.at[name, f"gfa_{best}"] > summed.at[name, f"gfa_{row['dominant_use']}"] + AREA_TOLERANCE if row["dominant_use"] in uses else best != row["dominant_use"]:
+        if (
+            best != row["dominant_use"]
+            and summed.at[name, f"gfa_{best}"] > summed.at[name, f"gfa_{row['dominant_use']}"] + AREA_TOLERANCE
+            if row["dominant_use"] in uses
+            else best != row["dominant_use"]
+        ):
             faults.append(f"parcel {name}: dominant_use is {row['dominant_use']!r}, not {best!r}")
         table.loc[name, [f"gfa_{u}" for u in uses]] = summed.loc[name].to_numpy()
     return Evidence(table, buildings, uses)
@@ -432,7 +455,11 @@ def _most(study: Study, evidence: Evidence, today: np.ndarray) -> tuple[dict[str
     for use in uses:
         most[use] = total
         for rule in programmes:
-            tops = [t for t in (rule.max_floor_area, None if rule.max_today is None else rule.max_today * stands) if t is not None]
+            tops = [
+                t
+                for t in (rule.max_floor_area, None if rule.max_today is None else rule.max_today * stands)
+                if t is not None
+            ]
             others = sum(low for name, low in rule.min_share.items() if name != use)
             if tops:
                 most[use] = min(most[use], min(rule.max_share.get(use, 1.0), 1.0 - others) * min(tops))

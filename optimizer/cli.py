@@ -51,7 +51,9 @@ def _version(wanted: bool) -> None:
 
 @app.callback()
 def _options(
-    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Say the version.")] = False,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Say the version.")
+    ] = False,
 ) -> None:
     """Your upstream is your upstairs."""
 
@@ -108,9 +110,15 @@ def new(
     file = write_new(folder, example, synthetic, seed)
     out.print(f"Written: {file}", highlight=False, markup=False, soft_wrap=True)
     if example or synthetic:
-        out.print(f"Solve:   upstairs solve {file} --out {folder / 'plan'}", highlight=False, markup=False, soft_wrap=True)
+        out.print(
+            f"Solve:   upstairs solve {file} --out {folder / 'plan'}", highlight=False, markup=False, soft_wrap=True
+        )
     else:
-        out.print("Put your parcels beside it, name its columns, then: upstairs check " + str(file), markup=False, soft_wrap=True)
+        out.print(
+            "Put your parcels beside it, name its columns, then: upstairs check " + str(file),
+            markup=False,
+            soft_wrap=True,
+        )
 
 
 @app.command()
@@ -167,7 +175,9 @@ def export(
         write_program(arrays, file, mps=file is mps)
         out.print(
             f"{file}: {arrays.matrix.shape[0]:,} rows, {arrays.matrix.shape[1]:,} columns, {arrays.matrix.nnz:,} entries",
-            highlight=False, markup=False, soft_wrap=True,
+            highlight=False,
+            markup=False,
+            soft_wrap=True,
         )
 
 

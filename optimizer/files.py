@@ -101,7 +101,10 @@ def draw(study: Study, frame: gpd.GeoDataFrame, result: dict[str, Any]) -> foliu
         moved("Proximity", "proximity", "index"),
         moved("Mixing in buildings", "mixing", "building"),
         moved("Mixing in neighbourhoods", "mixing", "neighbourhood"),
-        ("Floor area", f"{before['density']['floor_area_m2']:,.0f} m² today, {indices['density']['floor_area_m2']:,.0f} m² planned"),
+        (
+            "Floor area",
+            f"{before['density']['floor_area_m2']:,.0f} m² today, {indices['density']['floor_area_m2']:,.0f} m² planned",
+        ),
     ]
     return plan_map(
         frame,
@@ -129,10 +132,10 @@ def read_folder(folder: Path) -> tuple[Study, gpd.GeoDataFrame, dict[str, Any]]:
     if missing:
         raise StudyError(f"{folder}: no plan here; {', '.join(missing)} missing")
     try:
-        result = json.loads((folder / "result.json").read_text(encoding="utf-8"))
+        result: dict[str, Any] = json.loads((folder / "result.json").read_text(encoding="utf-8"))
         frame = read_geojson(folder / "plan.geojson")
     except (ValueError, KeyError) as error:
-        raise StudyError(f"{folder}: a file of the plan is broken: {error}") from None
+        raise StudyError(f"{folder}: plan.geojson or result.json is broken: {error}") from None
     return load_study(folder / "study.toml"), frame, result
 
 

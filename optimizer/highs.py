@@ -121,7 +121,9 @@ def load(arrays: Arrays, *, relaxed: bool = False, threads: int = 1, seed: int =
     return highs
 
 
-def run(highs: highspy.Highs, clock: Clock, seconds: float, watch: Callable[[float, float], None] | None = None) -> Answer:
+def run(
+    highs: highspy.Highs, clock: Clock, seconds: float, watch: Callable[[float, float], None] | None = None
+) -> Answer:
     """Run HiGHS for at most some seconds; Ctrl-C ends it early and keeps what was found.
 
     Parameters
@@ -157,7 +159,9 @@ def run(highs: highspy.Highs, clock: Clock, seconds: float, watch: Callable[[flo
         return Answer("limit", x, objective, float(info.mip_dual_bound) if integer else np.inf)
     if status == kinds.kModelEmpty:
         return Answer("optimal", np.zeros(0), 0.0, 0.0)
-    raise SolverError(f"HiGHS stopped with {highs.modelStatusToString(status)!r}; try --solver CBC, or report this study")
+    raise SolverError(
+        f"HiGHS stopped with {highs.modelStatusToString(status)!r}; try --solver CBC, or report this study"
+    )
 
 
 def add_rows(highs: highspy.Highs, arrays: Arrays, first: int) -> None:

@@ -37,7 +37,7 @@ def weighted_entropy(area: ArrayLike) -> Floats:
     g = np.where(g > NOTHING, g, 0.0)
     total = g.sum(axis=-1, keepdims=True)
     ratio = np.divide(total, g, out=np.ones_like(g), where=g > 0)
-    return np.asarray((g * np.log(ratio)).sum(axis=-1))
+    return np.asarray((g * np.log(ratio)).sum(axis=-1), dtype=float)
 
 
 def cut_coefficients(shares: ArrayLike) -> Floats:

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 from scipy import sparse
 
 from optimizer.district import Bools, District, Floats, Ints
@@ -122,7 +123,7 @@ class Program:
     def arrays(self) -> Arrays:
         """Return the program as collected so far."""
         shape = (len(self._row_names), len(self._column_names))
-        parts = list(zip(*self._entries, strict=True)) or [[], [], []]
+        parts: list[Sequence[NDArray[Any]]] = list(zip(*self._entries, strict=True)) or [[], [], []]
         row, column, value = (np.concatenate([np.empty(0), *part]) for part in parts)
         matrix = sparse.csr_matrix((value, (row.astype(np.int64), column.astype(np.int64))), shape=shape)
         matrix.eliminate_zeros()
@@ -167,9 +168,7 @@ class Model:
             | (built & ("clear" in actions))
         )
         may_keep = ~built | ("keep" in actions) | stays
-        self.keep = self.program.columns(
-            [f"keep_{i}" for i in ids], lower=stays, upper=may_keep, integer=True
-        )
+        self.keep = self.program.columns([f"keep_{i}" for i in ids], lower=stays, upper=may_keep, integer=True)
         self.convert = self.program.columns(
             [f"convert_{i}" for i in ids],
             upper=built & ("convert" in actions) & ~protected,
@@ -188,7 +187,9 @@ class Model:
         self.new = self._floors("new", d.storey_limit * (~protected[d.parcel_of, None]))
         storeys = d.storeys_today[d.parcel_of]
         free = built & ~protected & ("convert" in actions)
-        self.converted = self._floors("conv", np.where(free[d.parcel_of], storeys, 0)[:, None] * np.ones(len(d.uses), int))
+        self.converted = self._floors(
+            "conv", np.where(free[d.parcel_of], storeys, 0)[:, None] * np.ones(len(d.uses), int)
+        )
         sites = np.arange(len(d.sites))
         self.program.rows(
             [f"same_floors_{s}" for s in self.site_names],
@@ -200,7 +201,11 @@ class Model:
         self.program.rows(
             [f"new_if_redeveloped_{s}_{u.name}" for s in self.site_names for u in d.uses],
             (np.arange(self.new.size), self.new.ravel(), 1.0),
-            (np.arange(self.new.size), np.repeat(self.redevelop[d.parcel_of], len(d.uses)), -d.storey_limit.ravel().astype(float)),
+            (
+                np.arange(self.new.size),
+                np.repeat(self.redevelop[d.parcel_of], len(d.uses)),
+                -d.storey_limit.ravel().astype(float),
+            ),
             upper=0.0,
         )
         self.program.rows(
@@ -216,7 +221,7 @@ class Model:
         names = [f"{kind}_{s}_{u.name}" for s in self.site_names for u in self.district.uses]
         return self.program.columns(names, upper=limit.ravel().astype(float), integer=True).reshape(limit.shape)
 
-    def floor_area_terms(self, use: int, row: Ints) -> list[tuple[ArrayLike, ArrayLike, ArrayLike]]:
+    def floor_area_terms(self, use: int, row: Ints) -> list[tuple[Ints, Ints, Floats]]:
         """Terms whose sum is the floor area of a use at every site, model units, added to row[site].
 
         Kept floor area enters through the parcel's keep column, converted and new floors through their own.

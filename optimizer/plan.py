@@ -191,7 +191,9 @@ class Plan:
             ax = plt.subplots(figsize=(8, 8))[1]
         frame = self.to_frame()
         colour = {use.name: use.colour for use in self.district.uses}
-        frame.plot(ax=ax, color=[colour.get(u, "#E8E8E8") for u in frame["dominant_use"]], edgecolor="white", linewidth=0.4)
+        frame.plot(
+            ax=ax, color=[colour.get(u, "#E8E8E8") for u in frame["dominant_use"]], edgecolor="white", linewidth=0.4
+        )
         ax.legend(handles=[Patch(color=use.colour, label=use.label) for use in self.district.uses], loc="best")
         ax.set_title(self.study.name)
         ax.set_axis_off()

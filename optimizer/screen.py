@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -52,8 +52,12 @@ class _Board:
         p, since = self.last, time.monotonic() - self.at
         table.add_row(*(Text(h, style="dim") for h in ("doing", "best plan", "bound", "gap", "elapsed", "left")))
         table.add_row(
-            p.phase, _score(p.incumbent), _score(p.bound), _percent(p.gap),
-            f"{p.seconds + since:.0f} s", f"{max(p.left - since, 0):.0f} s",
+            p.phase,
+            _score(p.incumbent),
+            _score(p.bound),
+            _percent(p.gap),
+            f"{p.seconds + since:.0f} s",
+            f"{max(p.left - since, 0):.0f} s",
         )
         return table
 
@@ -77,13 +81,15 @@ def progress(console: Console, quiet: bool) -> Iterator[Report | None]:
                 console.print(
                     f"{p.seconds:7.1f} s  {p.phase:<24}  best {_score(p.incumbent):>8}  bound {_score(p.bound):>8}  "
                     f"gap {_percent(p.gap):>8}  left {p.left:.0f} s",
-                    highlight=False, markup=False, soft_wrap=True,
+                    highlight=False,
+                    markup=False,
+                    soft_wrap=True,
                 )
 
         yield line
 
 
-def findings(console: Console, found: list[Finding]) -> None:
+def findings(console: Console, found: Sequence[Finding]) -> None:
     """Print what reading found and changed."""
     if not found:
         console.print("Nothing had to be repaired.")
@@ -143,8 +149,11 @@ def indices(before: dict[str, Any], after: dict[str, Any]) -> Table:
 
     row("proximity", "0 to 1", "proximity", "index", style=".3f")
     for key, label in (
-        ("same_building", "  demand met upstairs"), ("next_door", "  next door, up to 50 m"),
-        ("within_400_m", "  50 to 400 m"), ("further", "  further"), ("unserved", "  not met"),
+        ("same_building", "  demand met upstairs"),
+        ("next_door", "  next door, up to 50 m"),
+        ("within_400_m", "  50 to 400 m"),
+        ("further", "  further"),
+        ("unserved", "  not met"),
     ):
         row(label, "share", "proximity", "shares", key, style=".1%")
     for key in ("building", "block", "neighbourhood"):
@@ -169,8 +178,12 @@ def rules(console: Console, audit: Audit) -> None:
     for c in audit.checks:
         sign = "at most" if c.sense == "<=" else "at least"
         table.add_row(
-            Text(c.name), Text(c.scope), f"{c.value:,.4g}" if abs(c.value) < 1000 else f"{c.value:,.0f}",
-            f"{sign} {c.limit:,.4g}" if abs(c.limit) < 1000 else f"{sign} {c.limit:,.0f}", c.unit, f"{c.places:,}",
+            Text(c.name),
+            Text(c.scope),
+            f"{c.value:,.4g}" if abs(c.value) < 1000 else f"{c.value:,.0f}",
+            f"{sign} {c.limit:,.4g}" if abs(c.limit) < 1000 else f"{sign} {c.limit:,.0f}",
+            c.unit,
+            f"{c.places:,}",
             "yes" if c.satisfied else f"NO, at {len(c.broken)}",
         )
     console.print(table)

@@ -50,8 +50,14 @@ def round_relaxation(
 
 
 def improve(
-    model: Model, arrays: Arrays, x: Floats, relaxed: Floats, clock: Clock, threads: int,
-    enough: Callable[[Floats, float], bool], tile: int = 60,
+    model: Model,
+    arrays: Arrays,
+    x: Floats,
+    relaxed: Floats,
+    clock: Clock,
+    threads: int,
+    enough: Callable[[Floats, float], bool],
+    tile: int = 60,
 ) -> Floats:
     """Improve a plan tile by tile until it is good enough, time is up or no tile helps.
 

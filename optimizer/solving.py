@@ -269,9 +269,7 @@ def solve_problem(problem: Problem, report: Report | None = None) -> Solution:
         else:
             state.with_pulp(name)
     if state.x is None:
-        raise LimitError(
-            f"stopped after {clock.elapsed:.0f} s without a plan; raise --time-limit, or loosen a rule"
-        )
+        raise LimitError(f"stopped after {clock.elapsed:.0f} s without a plan; raise --time-limit, or loosen a rule")
     return Solution(state.x, state.bound, clock.elapsed, name, clock.stopped)
 
 

@@ -55,8 +55,18 @@ class ParcelsSection(Section):
     length_unit: Literal["m", "ft"] = "m"
     columns: dict[
         Literal[
-            "id", "zone", "use_code", "gfa", "storeys", "year", "site_area",
-            "max_far", "max_height", "max_floors", "coverage", "protected",
+            "id",
+            "zone",
+            "use_code",
+            "gfa",
+            "storeys",
+            "year",
+            "site_area",
+            "max_far",
+            "max_height",
+            "max_floors",
+            "coverage",
+            "protected",
         ],
         str,
     ] = {}
@@ -209,9 +219,7 @@ class Study(Section):
             data.setdefault("uses", {})
             names = set(data["uses"]) if data["uses"] else set(default_uses())
             if "linkages" not in data:
-                data["linkages"] = [
-                    link for link in default_linkages() if {link["client"], link["supplier"]} <= names
-                ]
+                data["linkages"] = [link for link in default_linkages() if {link["client"], link["supplier"]} <= names]
         return data
 
     @model_validator(mode="after")
@@ -221,7 +229,9 @@ class Study(Section):
             for end in ("client", "supplier"):
                 _known(getattr(link, end), names, f"linkages[{i}].{end}")
             if link.client == link.supplier:
-                raise StudyError(f"linkages[{i}]: client and supplier are both {link.client!r}; a use does not draw on itself")
+                raise StudyError(
+                    f"linkages[{i}]: client and supplier are both {link.client!r}; a use does not draw on itself"
+                )
         pairs = [(link.client, link.supplier) for link in self.linkages]
         for i, pair in enumerate(pairs):
             if pair in pairs[:i]:
@@ -338,7 +348,7 @@ def _rule(item: Any, key: str) -> Rule:
     if isinstance(item, Rule):
         return item
     if not isinstance(item, dict):
-        raise StudyError(f"{key} = {item!r}: a rule is a table such as {{ kind = \"programme\", ... }}")
+        raise StudyError(f'{key} = {item!r}: a rule is a table such as {{ kind = "programme", ... }}')
     kinds = rule_kinds()
     kind = item.get("kind")
     if kind is None:

@@ -35,6 +35,13 @@ class Locked(Rule):
             ((table[f"gfa_{use}"] - table[f"today_{use}"]).abs() for use in evidence.uses), np.zeros(len(table))
         )
         acted = (table["action"] != "keep").to_numpy(dtype=float)
-        result = compare(self.label, list(table.index), np.maximum(np.asarray(change), acted), np.zeros(len(table)), "m² changed", absolute=0.01)
+        result = compare(
+            self.label,
+            list(table.index),
+            np.maximum(np.asarray(change), acted),
+            np.zeros(len(table)),
+            "m² changed",
+            absolute=0.01,
+        )
         if result:
             yield result

@@ -108,8 +108,15 @@ class Noise(Rule):
             self._receptors(model, use, emission, beyond, chosen, cap, total, energy(loudest) / AREA)
 
     def _receptors(
-        self, model: Model, use: str, emission: Floats, beyond: Floats | None, chosen: Floats,
-        cap: Floats, total: float, power: Floats,
+        self,
+        model: Model,
+        use: str,
+        emission: Floats,
+        beyond: Floats | None,
+        chosen: Floats,
+        cap: Floats,
+        total: float,
+        power: Floats,
     ) -> None:
         d = model.district
         u = d.use_index[use]
@@ -160,7 +167,12 @@ class Noise(Rule):
             level = 10.0 * np.log10(np.maximum(arriving, 1.0))
             scopes = (table["parcel_id"] + "/" + table["site"].astype(str)).to_numpy(dtype=object)[receptor]
             result = compare(
-                f"{self.label} at {use}", list(scopes), level, np.full(len(level), limit), "dB(A)", absolute=DECIBEL_TOLERANCE
+                f"{self.label} at {use}",
+                list(scopes),
+                level,
+                np.full(len(level), limit),
+                "dB(A)",
+                absolute=DECIBEL_TOLERANCE,
             )
             if result:
                 yield result

@@ -77,8 +77,13 @@ class VerticalOrder(Rule):
         ):
 
             def add(
-                label: str, below: list[int], sign: float, binaries: list[tuple[Ints, Floats]], upper: Floats,
-                kind: str = kind, floors: Ints = floors,
+                label: str,
+                below: list[int],
+                sign: float,
+                binaries: list[tuple[Ints, Floats]],
+                upper: Floats,
+                kind: str = kind,
+                floors: Ints = floors,
             ) -> None:
                 model.program.rows(
                     [f"{self.label}_{kind}_{label}_{model.site_names[s]}" for s in sites],

@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+import warnings
 
 import geopandas as gpd
 import pytest
@@ -62,7 +63,10 @@ BAD = {
     "share above 1": (("max_share = 0.4", "max_share = 1.4"), "max_share"),
     "shares add up": (("housing = 0.2", "housing = 0.8"), "add to"),
     "unknown use": (("housing = 0.2", "huosing = 0.2"), "did you mean 'housing'"),
-    "linkage": (("[objective]", '[[linkages]]\nclient = "rnd"\nsupplier = "castle"\ndemand = 1\nreach = 10\n[objective]'), "castle"),
+    "linkage": (
+        ("[objective]", '[[linkages]]\nclient = "rnd"\nsupplier = "castle"\ndemand = 1\nreach = 10\n[objective]'),
+        "castle",
+    ),
     "missing file": (('"parcels.gpkg"', '"lots.gpkg"'), "no such file"),
     "wrong column": (('zone = "zone"', 'zone = "zoen"'), "did you mean 'zone'"),
     "unknown rule": (('kind = "demolition"', 'kind = "demolishon"'), "demolition"),
@@ -107,7 +111,9 @@ DATA = {
 @pytest.mark.parametrize("kind", DATA)
 def test_bad_parcels_get_one_message(place, tmp_path, kind):
     change, message = DATA[kind]
-    change(gpd.read_file(place / "town/parcels.gpkg")).to_file(tmp_path / "lots.gpkg", layer="parcels")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        change(gpd.read_file(place / "town/parcels.gpkg")).to_file(tmp_path / "lots.gpkg", layer="parcels")
     study = tmp_path / "study.toml"
     text = (place / "town/study.toml").read_text().replace("streets.gpkg", str(place / "town/streets.gpkg"))
     study.write_text(text.replace("parcels.gpkg", "lots.gpkg"))
@@ -121,7 +127,9 @@ def test_bad_parcels_get_one_message(place, tmp_path, kind):
 def test_no_plan_is_status_3_and_no_time_status_4(place, tmp_path):
     text = (place / "town/study.toml").read_text()
     study = place / "town/hard.toml"
-    study.write_text(text.replace("min_today = 1.0", "min_today = 99.0").replace("max_today = 1.5", "max_today = 100.0"))
+    study.write_text(
+        text.replace("min_today = 1.0", "min_today = 99.0").replace("max_today = 1.5", "max_today = 100.0")
+    )
     ended = upstairs("solve", study, "--out", tmp_path / "out", cwd=place)
     assert ended.returncode == 3
     assert "programme" in ended.stderr
@@ -141,7 +149,9 @@ def test_a_folder_that_is_no_plan_is_left_alone(place, tmp_path):
 def test_the_template_is_a_study_once_parcels_are_there(tmp_path):
     assert upstairs("new", "fresh", cwd=tmp_path).returncode == 0
     square = gpd.GeoDataFrame({"id": ["a", "b"]}, geometry=[shapely.box(0, 0, 30, 30), shapely.box(40, 0, 70, 30)])
-    square.set_crs(32632).translate(5e5, 5e6).to_frame("geometry").assign(id=["a", "b"]).to_file(tmp_path / "fresh/parcels.gpkg")
+    square.set_crs(32632).translate(5e5, 5e6).to_frame("geometry").assign(id=["a", "b"]).to_file(
+        tmp_path / "fresh/parcels.gpkg"
+    )
     assert upstairs("check", "fresh/study.toml", cwd=tmp_path).returncode == 0
     assert upstairs("new", "fresh", cwd=tmp_path).returncode == 2
     assert upstairs("new", "other", "--example", "nowhere", cwd=tmp_path).returncode == 2

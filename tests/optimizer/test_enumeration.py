@@ -95,7 +95,11 @@ def holds(rule, action, floors, g, today, far, xy):
         ok = all(g[:, NAMES.index(u)].sum() >= s * total - 1e-6 for u, s in rule.get("min_share", {}).items())
         ok &= all(g[:, NAMES.index(u)].sum() <= s * total + 1e-6 for u, s in rule.get("max_share", {}).items())
         ok &= rule.get("min_floor_area", 0) <= total <= rule.get("max_floor_area", math.inf)
-        return ok and jobs >= rule.get("min_jobs", 0) and rule.get("min_homes", 0) <= homes <= rule.get("max_homes", math.inf)
+        return (
+            ok
+            and jobs >= rule.get("min_jobs", 0)
+            and rule.get("min_homes", 0) <= homes <= rule.get("max_homes", math.inf)
+        )
     if kind == "retention":
         u = NAMES.index(rule["use"])
         if rule.get("each_parcel"):
@@ -125,9 +129,7 @@ def holds(rule, action, floors, g, today, far, xy):
     if kind == "noise":
         energy = 10 ** (rule["limits"]["homes"] / 10)
         for i in range(len(g)):
-            heard = sum(
-                g[j, 0] * 10**6 / (4 * math.pi * ((xy[i] - xy[j]) ** 2).sum()) for j in range(len(g)) if j != i
-            )
+            heard = sum(g[j, 0] * 10**6 / (4 * math.pi * ((xy[i] - xy[j]) ** 2).sum()) for j in range(len(g)) if j != i)
             if g[i, 2] > 0 and heard > energy * (1 + 1e-9):
                 return False
         return True
@@ -171,7 +173,9 @@ def best_of_all(asked, district, storeys, today, park, far, raw_rules):
     most = most_floor_area(district, all_rules(asked))
     total, value = most[-1], sum(k["strength"] * k["demand"] * most[NAMES.index(k["client"])] for k in LINKS)
     graph = nx.Graph()
-    graph.add_weighted_edges_from((a, b, w) for (a, b), w in zip(district.network.edges.tolist(), district.network.length))
+    graph.add_weighted_edges_from(
+        (a, b, w) for (a, b), w in zip(district.network.edges.tolist(), district.network.length)
+    )
     network = district.network
     distance = np.zeros((len(far), len(far)))
     for i in range(len(far)):
@@ -192,7 +196,8 @@ def best_of_all(asked, district, storeys, today, park, far, raw_rules):
         summed = np.array([g[groups == k].sum(axis=0) for k in np.unique(groups)])
         mixing = 0.2 * (entropy(g).sum() + entropy(summed).sum()) / (total * math.log(3)) if total else 0.0
         top = sum(
-            k["strength"] * min(k["demand"] * g[:, NAMES.index(k["client"])].sum(), g[:, NAMES.index(k["supplier"])].sum())
+            k["strength"]
+            * min(k["demand"] * g[:, NAMES.index(k["client"])].sum(), g[:, NAMES.index(k["supplier"])].sum())
             for k in LINKS
         )
         candidates.append((mixing + 0.6 * top / value if value else mixing, mixing, g))

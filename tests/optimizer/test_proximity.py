@@ -27,7 +27,9 @@ def fixed(problem, floors):
 def distances(district):
     graph = nx.Graph()
     graph.add_nodes_from(range(len(district.network.xy)))
-    graph.add_weighted_edges_from((a, b, w) for (a, b), w in zip(district.network.edges.tolist(), district.network.length))
+    graph.add_weighted_edges_from(
+        (a, b, w) for (a, b), w in zip(district.network.edges.tolist(), district.network.length)
+    )
     n = district.network
     found = dict(nx.all_pairs_dijkstra_path_length(graph))
     count = len(district.sites)
