@@ -37,7 +37,7 @@ def _touching(sites: gpd.GeoDataFrame) -> IntArray:
     shapes = np.asarray(sites.geometry.array)
     pairs = shapely.STRtree(shapes).query(shapes, predicate="dwithin", distance=1.0)
     graph = sparse.coo_matrix((np.ones(pairs.shape[1]), pairs), shape=(len(shapes), len(shapes)))
-    return csgraph.connected_components(graph, directed=False)[1].astype(np.int64)
+    return np.asarray(csgraph.connected_components(graph, directed=False)[1], dtype=np.int64)
 
 
 def neighbourhoods(sites: gpd.GeoDataFrame, size: float) -> IntArray:

@@ -130,7 +130,7 @@ class _Views(MacroElement):
     )
 
     def __init__(self, data: dict[str, Any]) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]  # branca is untyped
         # "</" would end the script, wherever it stands in a name.
         text = json.dumps(plain(data), ensure_ascii=True, allow_nan=False)
         self.data = text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
@@ -239,7 +239,8 @@ def plan_map(
         }
     ).add_to(chart)
     _Attribution(source).add_to(chart)
-    chart.get_root().header.add_child(folium.Element(STYLE + f"<title>{escape(title)}</title>"))
+    root: Any = chart.get_root()
+    root.header.add_child(folium.Element(STYLE + f"<title>{escape(title)}</title>"))
     return chart
 
 
@@ -252,5 +253,5 @@ class _Attribution(MacroElement):
     )
 
     def __init__(self, text: str) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]  # branca is untyped
         self.text = json.dumps(text).replace("<", "\\u003c")

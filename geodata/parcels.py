@@ -260,7 +260,7 @@ def _numbers(table: pd.DataFrame, column: str | None, origin: str) -> np.ndarray
     result = values.to_numpy(dtype=float, na_value=np.nan)
     if np.isinf(result).any():
         raise GeodataError(f"{origin}: column {column!r} holds an infinite value; a finite number is expected")
-    return result
+    return np.asarray(result)
 
 
 def _flags(values: pd.Series, origin: str) -> np.ndarray:
@@ -270,7 +270,7 @@ def _flags(values: pd.Series, origin: str) -> np.ndarray:
     wrong = ~text.isin(list(known))
     if wrong.any():
         raise GeodataError(f"{origin}: column {values.name!r} = {text[wrong].iloc[0]!r}: true or false is expected")
-    return text.map(known).to_numpy(dtype=bool)
+    return np.asarray(text.map(known), dtype=bool)
 
 
 def _metric(frame: gpd.GeoDataFrame, crs: str | None, origin: str, findings: list[Finding]) -> gpd.GeoDataFrame:

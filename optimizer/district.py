@@ -94,7 +94,7 @@ class District:
     @cached_property
     def parcel_of(self) -> Ints:
         """Parcel of each site, shape (S,)."""
-        return self.sites["parcel"].to_numpy(dtype=np.int64)
+        return np.asarray(self.sites["parcel"], dtype=np.int64)
 
     @cached_property
     def sites_on(self) -> Ints:

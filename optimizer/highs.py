@@ -111,7 +111,7 @@ def load(arrays: Arrays, *, relaxed: bool = False, threads: int = 1, seed: int =
         # The pool of threads is one for the whole process and keeps its first size until it is let go.
         highspy.Highs.resetGlobalScheduler(False)
     _threads = threads
-    highs = highspy.Highs()
+    highs = highspy.Highs()  # type: ignore[no-untyped-call]  # highspy is untyped
     highs.setOptionValue("log_to_console", False)
     highs.setOptionValue("output_flag", False)
     highs.setOptionValue("threads", threads)

@@ -23,8 +23,8 @@ from optimizer.model import AREA, SCORE, Model
 SMALLEST_SHARE = 1e-4
 """Share given to an absent use in a cut: any positive one is valid, a small one is tight."""
 
-FIRST_ABSENT = 0.0005
-"""Share given to an absent use in the cuts a model starts with."""
+FIRST_ABSENT, COARSE_ABSENT = 0.0005, 0.02
+"""Share given to an absent use in the cuts a model starts with, where they are many and where they are few."""
 FIRST_CUTS = 6000
 MOST_STOREYS = 5
 NOTHING = 1e-9
@@ -33,8 +33,8 @@ NOTHING = 1e-9
 
 def weighted_entropy(area: ArrayLike) -> Floats:
     """Return sum_u g_u ln(G / g_u) for floor areas g, shape (..., U); in the unit of g."""
-    g = np.asarray(area, dtype=float)
-    g = np.where(g > NOTHING, g, 0.0)
+    g = np.maximum(np.asarray(area, dtype=float), 0.0)
+    g[g <= NOTHING] = 0.0
     total = g.sum(axis=-1, keepdims=True)
     ratio = np.divide(total, g, out=np.ones_like(g), where=g > 0)
     return np.asarray((g * np.log(ratio)).sum(axis=-1), dtype=float)
@@ -43,7 +43,7 @@ def weighted_entropy(area: ArrayLike) -> Floats:
 def cut_coefficients(shares: ArrayLike) -> Floats:
     """Return -ln s for share vectors, shape (..., U), absent uses given `SMALLEST_SHARE`."""
     s = np.maximum(np.asarray(shares, dtype=float), SMALLEST_SHARE)
-    return -np.log(s / s.sum(axis=-1, keepdims=True))
+    return np.asarray(-np.log(s / s.sum(axis=-1, keepdims=True)))
 
 
 def first_shares(uses: int, groups: int) -> Floats:
@@ -58,7 +58,7 @@ def first_shares(uses: int, groups: int) -> Floats:
     rows = {tuple(1.0 / uses for _ in range(uses))}
     for chosen in itertools.combinations_with_replacement(range(uses), storeys):
         rows.add(tuple(chosen.count(u) / storeys for u in range(uses)))
-    shares = np.maximum(np.array(sorted(rows)), FIRST_ABSENT)
+    shares = np.maximum(np.array(sorted(rows)), COARSE_ABSENT if storeys == 2 else FIRST_ABSENT)
     return np.asarray(shares / shares.sum(axis=1, keepdims=True))
 
 
@@ -200,3 +200,12 @@ def slack(scales: list[Scale], x: Floats, cost: Floats) -> float:
         area, entropy = scale.shares(x)
         total += float(cost[scale.entropy] @ np.maximum(entropy - weighted_entropy(area), 0.0))
     return total
+
+
+def exact_entropy(scales: list[Scale], x: Floats) -> Floats:
+    """Return a solution with its entropy columns lowered to the entropy itself, so that every cut holds."""
+    x = x.copy()
+    for scale in scales:
+        area, entropy = scale.shares(x)
+        x[scale.entropy] = np.minimum(entropy, weighted_entropy(area))
+    return x

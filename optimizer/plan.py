@@ -105,12 +105,12 @@ class Plan:
             pair = frozenset((link.client, link.supplier))
             tie[pair] = tie.get(pair, 0.0) + link.strength * link.demand
 
-        def value(order: tuple[str, ...]) -> tuple[float, float]:
+        def value(order: list[str]) -> tuple[float, float]:
             beside = sum(tie.get(frozenset(pair), 0.0) for pair in itertools.pairwise(order))
             settled = sum(rank[low] <= rank[high] for low, high in itertools.combinations(order, 2))
             return round(beside, 9), settled
 
-        return list(max(itertools.permutations(ranked), key=value))
+        return max((list(order) for order in itertools.permutations(ranked)), key=value)
 
     def to_frame(self) -> gpd.GeoDataFrame:
         """Return one row a parcel, with the columns of ``plan.geojson``, in the working CRS."""
@@ -131,7 +131,7 @@ class Plan:
         np.maximum.at(height, p, self.floors @ d.storey_height)
         height = np.where(kept, _kept_floors(d, each_site=True) @ d.storey_height, height)
         facts = d.parcels
-        frame = gpd.GeoDataFrame(
+        return gpd.GeoDataFrame(
             {
                 "parcel_id": facts["parcel_id"],
                 "action": self.action,
@@ -155,7 +155,6 @@ class Plan:
             geometry=facts.geometry.to_numpy(),
             crs=facts.crs,
         )
-        return frame
 
     def sites_frame(self) -> gpd.GeoDataFrame:
         """Return one row a building site: floors and floor area by use, m², working CRS."""
@@ -231,7 +230,7 @@ def _kept_floors(d: District, each_site: bool = False) -> Ints:
     order = np.argsort(-(exact - floors), axis=1, kind="stable")
     place = np.argsort(order, axis=1, kind="stable")
     floors += place < short[:, None]
-    return (floors * (1 if each_site else d.sites_on[:, None])).astype(np.int64)
+    return np.asarray(floors * (1 if each_site else d.sites_on[:, None]), dtype=np.int64)
 
 
 def _kept(d: District, s: int, p: int, site: int) -> list[dict[str, Any]]:

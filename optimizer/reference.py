@@ -23,4 +23,4 @@ def most_floor_area(district: District, rules: Sequence[Rule]) -> Floats:
     most = np.full(len(d.uses) + 1, capacity)
     for rule in rules:
         most = np.minimum(most, rule.most_floor_area(d))
-    return np.minimum(most, most[-1])
+    return np.asarray(np.minimum(most, most[-1]))

@@ -16,7 +16,7 @@ from optimizer.model import Arrays, Model
 
 ROUNDING_GAP = 2e-3
 TILE_GAP = 5e-4
-TILE_SECONDS = 8.0
+TILE_SECONDS = 5.0
 Watch = Callable[[float, float], None]
 
 
@@ -37,13 +37,16 @@ def round_relaxation(
     d = model.district
     lower, upper = arrays.lower.copy(), arrays.upper.copy()
     actions = np.stack([model.keep, model.convert, model.redevelop])
-    open_ = (np.abs(x[actions] - np.rint(x[actions])) > 1e-6).any(axis=0)
+    open_ = np.asarray((np.abs(x[actions] - np.rint(x[actions])) > 1e-6).any(axis=0))
     decided = actions[:, ~open_].ravel()
     lower[decided] = upper[decided] = np.rint(x[decided])
-    for block in (model.new, model.converted):
-        columns = block[~open_[d.parcel_of]].ravel()
-        lower[columns] = np.maximum(lower[columns], np.floor(x[columns] + 1e-6) - widen)
-        upper[columns] = np.minimum(upper[columns], np.ceil(x[columns] - 1e-6) + widen)
+    for block, action in ((model.new, model.redevelop), (model.converted, model.convert)):
+        # Floors of a parcel that is partly one action are taken as if it were wholly that.
+        weight = x[action][d.parcel_of][:, None]
+        floors = np.divide(x[block], weight, out=np.zeros(block.shape), where=weight > 1e-6)
+        least = np.where(weight > 1 - 1e-6, np.floor(floors + 1e-6) - widen, 0.0)
+        lower[block] = np.maximum(lower[block], least)
+        upper[block] = np.minimum(upper[block], np.ceil(floors - 1e-6) + widen)
     highs = load(dataclasses.replace(arrays, lower=lower, upper=upper), threads=threads)
     highs.setOptionValue("mip_rel_gap", ROUNDING_GAP)
     return run(highs, clock, seconds)
@@ -57,7 +60,8 @@ def improve(
     clock: Clock,
     threads: int,
     enough: Callable[[Floats, float], bool],
-    tile: int = 60,
+    tile: int = 25,
+    most: int = 1000,
 ) -> Floats:
     """Improve a plan tile by tile until it is good enough, time is up or no tile helps.
 
@@ -71,14 +75,15 @@ def improve(
         The relaxation's solution.
     enough : callable
         Told each better solution and its objective; true ends the search.
-    tile : int
-        Sites of a tile.
+    tile, most : int
+        Sites of a tile, and most tiles.
     """
     d = model.district
     best, objective = x, float(arrays.cost @ x)
     unused = np.ones(len(d.sites), dtype=bool)
     gained = False
-    while clock.left > 1.0:
+    while clock.left > 1.0 and most:
+        most -= 1
         differ = np.abs(best[model.new] - relaxed[model.new]).sum(axis=1) * d.plate
         differ += np.abs(best[model.converted] - relaxed[model.converted]).sum(axis=1) * d.plate_today
         if not (differ[unused] > 0).any():

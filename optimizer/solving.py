@@ -5,19 +5,25 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import highspy
 import numpy as np
 import pulp
 
 from optimizer.district import Floats
 from optimizer.errors import InfeasibleError, LimitError, SolverError
 from optimizer.highs import LARGE_LP, Answer, Clock, add_rows, load, run, start_from
-from optimizer.mixing import slack
+from optimizer.mixing import exact_entropy, slack
 from optimizer.model import SCORE, Arrays
 from optimizer.problem import Problem
 from optimizer.pulp_bridge import solver_by_name, to_pulp
 from optimizer.search import improve, round_relaxation
 
 CUT_ROUNDS = 12
+FIRST_ROUNDS, ROUNDING, TIGHTEN = 0.12, 0.4, 0.1
+"""Shares of the time limit after which a large relaxation is rounded, for rounding, and for tightening its bound."""
+SETTLED = 2e-4
+CUT_EVERY = 3
+"""Tiles after which entropy is cut at the plan again."""
 FIRST_GAPS = (0.02, 0.005)
 """Relative gaps of the first rounds of branch and bound."""
 LARGE = 1500
@@ -87,6 +93,8 @@ class _Run:
         self.score = -np.inf
         self.bound = np.inf
         self.phase = ""
+        self.lp = highspy.Highs()  # type: ignore[no-untyped-call]  # highspy is untyped
+        self.lp_rows = 0
 
     def tell(self, phase: str | None = None, bound: float = np.inf) -> None:
         self.phase = phase or self.phase
@@ -134,12 +142,21 @@ class _Run:
             if answer.status == "optimal" and answer.x is not None:
                 self.problem.cut(answer.x, self.tolerance, "i")
                 arrays = self.problem.arrays()
-        highs = load(arrays, relaxed=True, threads=self.threads)
+        self.lp, self.lp_rows = load(arrays, relaxed=True, threads=self.threads), arrays.matrix.shape[0]
         if large:
-            highs.setOptionValue("solver", "ipm")
+            self.lp.setOptionValue("solver", "ipm")
+        return self.tighten("r", FIRST_ROUNDS * self.clock.limit if large else self.clock.limit / 4)
+
+    def tighten(self, label: str, until: float) -> Floats | None:
+        """Solve the relaxation with all cuts so far, and cut on, until the bound settles or some second has come."""
+        self.tell("relaxation")
         x = None
         for number in range(CUT_ROUNDS):
-            answer = run(highs, self.clock, self.clock.left)
+            arrays = self.problem.arrays()
+            if arrays.matrix.shape[0] > self.lp_rows:
+                add_rows(self.lp, arrays, self.lp_rows)
+                self.lp_rows = arrays.matrix.shape[0]
+            answer = run(self.lp, self.clock, self.clock.left)
             if answer.status == "infeasible":
                 raise InfeasibleError(explain(self.problem))
             if answer.status != "optimal" or answer.x is None:
@@ -147,15 +164,11 @@ class _Run:
             before, x = self.bound, answer.x
             self.lower_bound_to(answer.objective)
             self.tell()
-            rows = arrays.matrix.shape[0]
-            settled = before - self.bound < 2e-4 * abs(self.bound)
-            if settled or self.clock.elapsed > 0.25 * self.clock.limit:
+            self.lp.setOptionValue("solver", "simplex")
+            if before - self.bound < SETTLED * abs(self.bound) or self.clock.elapsed > until:
                 break
-            if not self.problem.cut(x, self.tolerance, f"r{number}"):
+            if not self.problem.cut(x, self.tolerance, f"{label}{number}"):
                 break
-            arrays = self.problem.arrays()
-            add_rows(highs, arrays, rows)
-            highs.setOptionValue("solver", "simplex")
         return x
 
     def branch(self, gap: float) -> Answer:
@@ -166,7 +179,7 @@ class _Run:
         highs.setOptionValue("mip_rel_gap", max(gap, 1e-9))
         highs.setOptionValue("mip_abs_gap", 1e-9)
         if self.x is not None:
-            start_from(highs, self.x)
+            start_from(highs, exact_entropy(self.problem.scales, self.x))
         answer = run(highs, self.clock, self.clock.left, lambda _, bound: self.tell(bound=bound / SCORE))
         if answer.status == "infeasible":
             raise InfeasibleError(explain(self.problem))
@@ -175,26 +188,34 @@ class _Run:
         return answer
 
     def search(self, relaxed: Floats) -> None:
-        """Round the relaxation, then improve tile by tile."""
+        """Round the relaxation, tighten the bound, then improve tile by tile."""
         model = self.problem.model
         for widen in (0, 1, 3):
             self.tell("rounding the relaxation")
             arrays = self.problem.arrays()
-            seconds = min(self.clock.left, 0.25 * self.clock.limit * (1 + widen))
+            seconds = min(self.clock.left, ROUNDING * self.clock.limit * (1 + widen))
             answer = round_relaxation(model, arrays, relaxed, self.clock, seconds, self.threads, widen)
             if self.offer(answer.x, arrays) or self.done:
                 break
         if self.x is None or self.done:
             return
         self.problem.cut(self.x, self.tolerance, "s")
-        self.tell("neighbourhood search")
-        arrays = self.problem.arrays()
+        tightened = self.tighten("t", self.clock.elapsed + TIGHTEN * self.clock.limit)
+        relaxed = relaxed if tightened is None else tightened
+        while not self.done:
+            self.problem.cut(self.x, 1e-6, "u")
+            self.tell("neighbourhood search")
+            arrays = self.problem.arrays()
 
-        def enough(x: Floats, _: float) -> bool:
-            self.offer(x, arrays)
-            return self.done
+            def enough(x: Floats, _: float, arrays: Arrays = arrays) -> bool:
+                self.offer(x, arrays)
+                return self.done
 
-        improve(model, arrays, self.x, relaxed, self.clock, self.threads, enough)
+            score = self.score
+            start = exact_entropy(self.problem.scales, self.x)
+            improve(model, arrays, start, relaxed, self.clock, self.threads, enough, most=CUT_EVERY)
+            if self.score <= score:
+                return
 
     def with_highs(self) -> None:
         relaxed = self.relax()
@@ -242,7 +263,8 @@ class _Run:
 
 def _used(arrays: Arrays) -> list[bool]:
     count = np.bincount(arrays.matrix.indices, minlength=len(arrays.cost)) + (arrays.cost != 0)
-    return (count > 0).tolist()
+    used: list[bool] = (count > 0).tolist()
+    return used
 
 
 def solve_problem(problem: Problem, report: Report | None = None) -> Solution:

@@ -12,7 +12,9 @@ from scipy.spatial import distance_matrix
 from optimizer.rules.base import Check, Evidence, Rule, compare
 
 if TYPE_CHECKING:
-    from optimizer.district import District, Floats
+    from numpy.typing import ArrayLike
+
+    from optimizer.district import Bools, District, Floats, Ints
     from optimizer.model import Model
 
 Decibel = Annotated[float, Field(ge=0, le=140, allow_inf_nan=False)]
@@ -111,9 +113,9 @@ class Noise(Rule):
         self,
         model: Model,
         use: str,
-        emission: Floats,
-        beyond: Floats | None,
-        chosen: Floats,
+        emission: Ints,
+        beyond: Ints | None,
+        chosen: Bools,
         cap: Floats,
         total: float,
         power: Floats,
@@ -133,7 +135,7 @@ class Noise(Rule):
             return
         place = np.arange(len(rows))
         near, source = np.nonzero((kernel > far) & (cap > 0)[None, :])
-        terms = [(near, emission[source], kernel[near, source] - far)]
+        terms: list[tuple[ArrayLike, ArrayLike, ArrayLike]] = [(near, emission[source], kernel[near, source] - far)]
         if beyond is not None:
             terms += [(place, beyond, far)]
         new, converted = (model.presence(kind, u)[rows] for kind in ("new", "conv"))
@@ -146,7 +148,7 @@ class Noise(Rule):
         factor = np.array([weight.get(u, 0.0) for u in range(len(d.uses))])
         today = d.existing_at @ factor
         converted = d.plate_today * d.storeys_today[d.parcel_of] * factor.max()
-        return np.maximum.reduce([today, converted, d.plate * (d.storey_limit * factor).max(axis=1)])
+        return np.asarray(np.maximum.reduce([today, converted, d.plate * (d.storey_limit * factor).max(axis=1)]))
 
     def check(self, evidence: Evidence) -> Iterator[Check]:
         """Sum the energy at each building that holds a limited use, every source counted where it stands."""
@@ -157,8 +159,8 @@ class Noise(Rule):
                 power += table[f"gfa_{name}"].to_numpy(dtype=float) * energy(use.sound_power)
         chosen = evidence.parcels.index[evidence.chosen(self.where, self.label)]
         xy = table[["x", "y"]].to_numpy(dtype=float)
-        for use, limit in self.limits.items():
-            receptor = np.flatnonzero((table[f"gfa_{use}"] > 0.01) & table["parcel_id"].isin(chosen))
+        for limited, limit in self.limits.items():
+            receptor = np.flatnonzero((table[f"gfa_{limited}"] > 0.01) & table["parcel_id"].isin(chosen))
             if not len(receptor):
                 continue
             kernel = geometric_divergence(distance_matrix(xy[receptor], xy))
@@ -167,7 +169,7 @@ class Noise(Rule):
             level = 10.0 * np.log10(np.maximum(arriving, 1.0))
             scopes = (table["parcel_id"] + "/" + table["site"].astype(str)).to_numpy(dtype=object)[receptor]
             result = compare(
-                f"{self.label} at {use}",
+                f"{self.label} at {limited}",
                 list(scopes),
                 level,
                 np.full(len(level), limit),

@@ -20,11 +20,7 @@ def test_every_row_and_column_arrives(arrays):
     problem, variables = to_pulp(arrays)
     assert [v.name for v in variables] == names_for_files(arrays.column_names)
     assert np.array_equal([v.lowBound for v in variables], arrays.lower)
-    given = (
-        {name: c for name, c in ((c.name, c) for c in problem.constraints_list())}
-        if hasattr(problem, "constraints_list")
-        else None
-    )
+    given = {c.name: c for c in problem.constraints_list()} if hasattr(problem, "constraints_list") else None
     rows = given or dict(problem.constraints.items())
     matrix = arrays.matrix.toarray()
     place = {v.name: k for k, v in enumerate(variables)}
