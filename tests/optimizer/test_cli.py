@@ -28,14 +28,14 @@ def test_check_solve_audit_map_export(place):
     found = upstairs("check", study, cwd=place)
     assert found.returncode == 0
     assert "building sites" in found.stdout
-    solved = upstairs("solve", study, "--out", "plan", "--gap", 0.02, "--time-limit", 60, cwd=place)
+    solved = upstairs("solve", study, "--out", "plan", "--gap", 0.1, "--time-limit", 60, cwd=place)
     assert solved.returncode == 0, solved.stderr
     assert "Audited" in solved.stdout
     assert "gap" in solved.stderr
     files = {"plan.geojson", "plan.gpkg", "map.html", "result.json", "study.toml"}
     assert {file.name for file in (place / "plan").iterdir()} == files
     result = json.loads((place / "plan/result.json").read_text())
-    assert result["gap"] <= 0.02
+    assert result["gap"] <= 0.1
     layers = set(gpd.list_layers(place / "plan/plan.gpkg")["name"])
     assert {"parcels", "sites", "walks"} <= layers
     assert gpd.read_file(place / "plan/plan.geojson").is_valid.all()
