@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import signal
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -17,11 +19,14 @@ from optimizer.district import Floats
 from optimizer.errors import SolverError
 from optimizer.model import Arrays
 
-INTERRUPTS = (
+CALLBACKS = (
     highspy.cb.HighsCallbackType.kCallbackMipInterrupt,
     highspy.cb.HighsCallbackType.kCallbackSimplexInterrupt,
     highspy.cb.HighsCallbackType.kCallbackIpmInterrupt,
+    highspy.cb.HighsCallbackType.kCallbackMipImprovingSolution,
 )
+WATCH_EVERY = 1.0
+"""Seconds between two reports of incumbent and bound."""
 LARGE_LP = 20_000
 """Rows from which the first relaxation is solved by interior point rather than dual simplex."""
 
@@ -92,6 +97,22 @@ class Answer:
     bound: float
 
 
+def _new() -> highspy.Highs:
+    """Make a HiGHS without the banner that it prints when first made, before any option can silence it."""
+    try:
+        sys.stdout.flush()
+        kept, nowhere = os.dup(1), os.open(os.devnull, os.O_WRONLY)
+    except OSError:  # no standard output to keep clean
+        return highspy.Highs()  # type: ignore[no-untyped-call]  # highspy is untyped
+    try:
+        os.dup2(nowhere, 1)
+        return highspy.Highs()  # type: ignore[no-untyped-call]
+    finally:
+        os.dup2(kept, 1)
+        os.close(kept)
+        os.close(nowhere)
+
+
 def load(arrays: Arrays, *, relaxed: bool = False, threads: int = 1, seed: int = 0) -> highspy.Highs:
     """Hand a program to a silent HiGHS."""
     matrix = sparse.csc_matrix(arrays.matrix)
@@ -111,8 +132,7 @@ def load(arrays: Arrays, *, relaxed: bool = False, threads: int = 1, seed: int =
         # The pool of threads is one for the whole process and keeps its first size until it is let go.
         highspy.Highs.resetGlobalScheduler(False)
     _threads = threads
-    highs = highspy.Highs()  # type: ignore[no-untyped-call]  # highspy is untyped
-    highs.setOptionValue("log_to_console", False)
+    highs = _new()
     highs.setOptionValue("output_flag", False)
     highs.setOptionValue("threads", threads)
     highs.setOptionValue("random_seed", seed)
@@ -122,25 +142,39 @@ def load(arrays: Arrays, *, relaxed: bool = False, threads: int = 1, seed: int =
 
 
 def run(
-    highs: highspy.Highs, clock: Clock, seconds: float, watch: Callable[[float, float], None] | None = None
+    highs: highspy.Highs,
+    clock: Clock,
+    seconds: float,
+    watch: Callable[[float], None] | None = None,
+    enough: Callable[[Floats], bool] | None = None,
 ) -> Answer:
     """Run HiGHS for at most some seconds; Ctrl-C ends it early and keeps what was found.
 
     Parameters
     ----------
     watch : callable, optional
-        Told the incumbent's objective and the bound as they move.
+        Told the bound about once a second.
+    enough : callable, optional
+        Told each better solution of an integer program, shape (columns,); true ends the run.
     """
+    told, stop = time.monotonic(), False
 
     def callback(kind: Any, _message: str, out: Any, into: Any, _data: Any) -> None:
-        if kind == highspy.cb.HighsCallbackType.kCallbackMipLogging:
-            if watch is not None:
-                watch(out.mip_primal_bound, out.mip_dual_bound)
+        nonlocal told, stop
+        if kind == highspy.cb.HighsCallbackType.kCallbackMipImprovingSolution:
+            if enough is not None:
+                stop = enough(np.array(out.mip_solution)) or stop
+            return
+        if kind == highspy.cb.HighsCallbackType.kCallbackMipInterrupt:
+            if watch is not None and time.monotonic() - told > WATCH_EVERY:
+                told = time.monotonic()
+                watch(out.mip_dual_bound)
+            into.user_interrupt = stop or clock.stopped
         elif clock.stopped:
             into.user_interrupt = True
 
     highs.setCallback(callback, None)
-    for kind in (*INTERRUPTS, highspy.cb.HighsCallbackType.kCallbackMipLogging):
+    for kind in CALLBACKS:
         highs.startCallback(kind)
     highs.setOptionValue("time_limit", max(highs.getRunTime(), 0.0) + max(min(seconds, clock.left), 0.01))
     highs.run()

@@ -6,6 +6,14 @@ For a group of sites with floor area g_u by use and total G, the weighted entrop
 
 is concave and homogeneous, and by Gibbs' inequality E(g) = min over share vectors s of sum_u g_u (-ln s_u).
 A few s bound it from above; the cut at a plan's own shares makes the bound tight there.
+
+A converted building has a known number of storeys n, so more can be said: over whole floors m with sum n,
+
+    E(m) / plate = n ln n - sum_u phi(m_u),    phi(k) = k ln k,
+
+and because sum_u m_u = n is totally unimodular and phi convex, the least concave function above E at all whole
+m is found by joining phi(0), phi(1), ... by straight lines. Three floors then mix three uses, never four
+quarters of them. Its pieces are the cuts; scaled by the decision to convert they stay linear.
 """
 
 from __future__ import annotations
@@ -46,6 +54,27 @@ def cut_coefficients(shares: ArrayLike) -> Floats:
     return np.asarray(-np.log(s / s.sum(axis=-1, keepdims=True)))
 
 
+def whole_floor_coefficients(shares: ArrayLike, storeys: Floats) -> Floats:
+    """Return coefficients c with E <= plate * c @ m for all whole floors m >= 0 that sum to the storeys.
+
+    Parameters
+    ----------
+    shares : array_like, shape (groups, U)
+        Where the cut is tight, among fractions of the storeys.
+    storeys : ndarray, shape (groups,)
+    """
+    n = storeys[:, None]
+    floors = np.asarray(shares, dtype=float) * n
+    below = np.clip(np.floor(floors + 1e-9), 0, n - 1)
+
+    def phi(k: Floats) -> Floats:
+        return np.asarray(k * np.log(np.maximum(k, 1.0)))
+
+    slope = phi(below + 1) - phi(below)
+    at_nought = (phi(below) - slope * below).sum(axis=1, keepdims=True)
+    return np.asarray(np.log(n) - at_nought / n - slope)
+
+
 def first_shares(uses: int, groups: int) -> Floats:
     """Return the share vectors of the cuts a model starts with, shape (cuts, uses).
 
@@ -75,16 +104,34 @@ class Scale:
         Column of its floors or floor area by use.
     area : ndarray, shape (groups, 1)
         Floor area of one unit of that column, model units.
+    storeys : ndarray, shape (groups,), optional
+        Sum of the columns of each group wherever it is not nought, when it is known.
     """
 
     name: str
     entropy: Ints
     column: Ints
     area: Floats
+    storeys: Floats | None = None
 
     def shares(self, x: Floats) -> tuple[Floats, Floats]:
         """Return floor area by use, (groups, U), and the entropy column's value, (groups,), at a solution."""
         return np.asarray(x[self.column] * self.area), np.asarray(x[self.entropy])
+
+    def cut(self, groups: Ints, shares: ArrayLike) -> Floats:
+        """Return coefficients of the cut that is tight at share vectors, (groups, U), on the groups' columns."""
+        if self.storeys is None:
+            return np.asarray(cut_coefficients(shares) * self.area[groups])
+        return np.asarray(whole_floor_coefficients(shares, self.storeys[groups]) * self.area[groups])
+
+    def most(self, x: Floats) -> Floats:
+        """Return the least upper bound of entropy that cuts can give at a solution, shape (groups,)."""
+        area, _ = self.shares(x)
+        if self.storeys is None:
+            return weighted_entropy(area)
+        total = area.sum(axis=1, keepdims=True)
+        shares = np.divide(area, total, out=np.zeros_like(area), where=total > 0)
+        return np.asarray((whole_floor_coefficients(shares, self.storeys) * area).sum(axis=1))
 
 
 def add_mixing(model: Model, weights: dict[str, float], total: float) -> list[Scale]:
@@ -126,7 +173,8 @@ def _buildings(model: Model, value: float) -> list[Scale]:
         chosen = np.flatnonzero((most > 1) & (plate > 0))
         names = [f"mix_{kind}_{model.site_names[s]}" for s in chosen]
         entropy = program.columns(names, cost=value)
-        scale = Scale(f"building {kind}", entropy, floors[chosen], plate[chosen, None] * AREA)
+        storeys = most[chosen].astype(float) if kind == "conv" else None
+        scale = Scale(f"building {kind}", entropy, floors[chosen], plate[chosen, None] * AREA, storeys)
         _start(model, scale)
         scales.append(scale)
     return scales
@@ -153,18 +201,19 @@ def _start(model: Model, scale: Scale) -> None:
     groups = np.arange(len(scale.entropy))
     shares = first_shares(scale.column.shape[1], len(groups))
     for i, s in enumerate(shares):
-        add_cuts(model, scale, groups, np.broadcast_to(s, (len(groups), len(s))), str(i))
+        add_cuts(model, scale, groups, cut_coefficients(s) * scale.area, str(i))
 
 
-def add_cuts(model: Model, scale: Scale, groups: Ints, shares: Floats, label: str) -> None:
-    """Add the cut of one share vector, (groups, U), to each of some groups of a scale."""
+def add_cuts(model: Model, scale: Scale, groups: Ints, coefficients: Floats, label: str) -> None:
+    """Add one cut with coefficients (groups, U) on the columns of each of some groups of a scale."""
     names = [f"cut_{label}_{model.program.name(c)}" for c in scale.entropy[groups]]
     rows = np.arange(len(groups))
     model.program.rows(
         names,
         (rows, scale.entropy[groups], 1.0),
-        (rows[:, None], scale.column[groups], -cut_coefficients(shares) * scale.area[groups]),
+        (rows[:, None], scale.column[groups], -coefficients),
         upper=0.0,
+        cut=True,
     )
 
 
@@ -186,9 +235,10 @@ def separate(model: Model, scales: list[Scale], x: Floats, tolerance: float, lab
     for number, scale in enumerate(scales):
         area, entropy = scale.shares(x)
         total = area.sum(axis=1)
-        groups = np.flatnonzero((entropy - weighted_entropy(area) > tolerance) & (total > 0))
+        groups = np.flatnonzero((entropy - scale.most(x) > tolerance) & (total > 0))
         if len(groups):
-            add_cuts(model, scale, groups, area[groups] / total[groups, None], f"{label}_{number}")
+            shares = area[groups] / total[groups, None]
+            add_cuts(model, scale, groups, scale.cut(groups, shares), f"{label}_{number}")
             added += len(groups)
     return added
 

@@ -7,7 +7,7 @@ Areas inside the program are in thousands of m² (`AREA`) and the objective is i
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -33,6 +33,8 @@ class Arrays:
     integer : ndarray of bool, shape (columns,)
     matrix : csr_matrix, shape (rows, columns)
     row_lower, row_upper : ndarray, shape (rows,)
+    cut : ndarray of bool, shape (rows,)
+        Rows that only bound an entropy column; without some of them the program is a relaxation.
     column_names, row_names : list of str
     """
 
@@ -43,8 +45,21 @@ class Arrays:
     matrix: sparse.csr_matrix
     row_lower: Floats
     row_upper: Floats
+    cut: Bools
     column_names: list[str]
     row_names: list[str]
+
+    def without_slack_cuts(self, x: Floats, margin: float) -> Arrays:
+        """Return the program without the cuts that a solution satisfies by more than a margin, model units."""
+        keep = ~self.cut | (self.row_upper - self.matrix @ x <= margin)
+        return replace(
+            self,
+            matrix=self.matrix[np.flatnonzero(keep)],
+            row_lower=self.row_lower[keep],
+            row_upper=self.row_upper[keep],
+            cut=self.cut[keep],
+            row_names=[name for name, kept in zip(self.row_names, keep, strict=True) if kept],
+        )
 
 
 @dataclass
@@ -59,6 +74,7 @@ class Program:
     _entries: list[tuple[Ints, Ints, Floats]] = field(default_factory=list)
     _row_lower: list[Floats] = field(default_factory=list)
     _row_upper: list[Floats] = field(default_factory=list)
+    _cut: list[Bools] = field(default_factory=list)
     _row_names: list[str] = field(default_factory=list)
     _rewards: list[tuple[Ints, Floats]] = field(default_factory=list)
 
@@ -99,11 +115,12 @@ class Program:
         *terms: tuple[ArrayLike, ArrayLike, ArrayLike],
         lower: ArrayLike = -np.inf,
         upper: ArrayLike = np.inf,
+        cut: bool = False,
     ) -> None:
         """Add one row a name.
 
         Each term is (row within this block, column, coefficient), arrays that broadcast together;
-        coefficients of one row and column add up.
+        coefficients of one row and column add up. A cut only bounds an entropy column.
         """
         n, first = len(names), len(self._row_names)
         for term in terms:
@@ -118,6 +135,7 @@ class Program:
             )
         self._row_lower.append(np.broadcast_to(np.asarray(lower, dtype=float), (n,)))
         self._row_upper.append(np.broadcast_to(np.asarray(upper, dtype=float), (n,)))
+        self._cut.append(np.full(n, cut))
         self._row_names += names
 
     def arrays(self) -> Arrays:
@@ -138,6 +156,7 @@ class Program:
             matrix=matrix,
             row_lower=np.concatenate([np.empty(0), *self._row_lower]),
             row_upper=np.concatenate([np.empty(0), *self._row_upper]),
+            cut=np.concatenate([np.empty(0, dtype=bool), *self._cut]),
             column_names=self._column_names,
             row_names=self._row_names,
         )

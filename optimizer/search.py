@@ -15,13 +15,21 @@ from optimizer.highs import Answer, Clock, load, run, start_from
 from optimizer.model import Arrays, Model
 
 ROUNDING_GAP = 2e-3
+NEAR = 0.05
+"""Thousand m² within which an entropy cut counts as near a solution."""
 TILE_GAP = 5e-4
 TILE_SECONDS = 5.0
-Watch = Callable[[float, float], None]
 
 
 def round_relaxation(
-    model: Model, arrays: Arrays, x: Floats, clock: Clock, seconds: float, threads: int, widen: int = 0
+    model: Model,
+    arrays: Arrays,
+    x: Floats,
+    clock: Clock,
+    seconds: float,
+    threads: int,
+    enough: Callable[[Floats], bool],
+    widen: int = 0,
 ) -> Answer:
     """Solve with every floor count held to floor or ceiling of the relaxation.
 
@@ -31,6 +39,8 @@ def round_relaxation(
     ----------
     x : ndarray, shape (columns,)
         A vertex of the relaxation.
+    enough : callable
+        Told each better solution; true ends the search.
     widen : int
         Floors that each count may go beyond floor and ceiling.
     """
@@ -47,9 +57,11 @@ def round_relaxation(
         least = np.where(weight > 1 - 1e-6, np.floor(floors + 1e-6) - widen, 0.0)
         lower[block] = np.maximum(lower[block], least)
         upper[block] = np.minimum(upper[block], np.ceil(floors - 1e-6) + widen)
-    highs = load(dataclasses.replace(arrays, lower=lower, upper=upper), threads=threads)
+    # Cuts far from the relaxation hardly ever bind between its floors and ceilings, and slow every node.
+    near = dataclasses.replace(arrays, lower=lower, upper=upper).without_slack_cuts(x, NEAR)
+    highs = load(near, threads=threads)
     highs.setOptionValue("mip_rel_gap", ROUNDING_GAP)
-    return run(highs, clock, seconds)
+    return run(highs, clock, seconds, enough=enough)
 
 
 def improve(
@@ -59,7 +71,7 @@ def improve(
     relaxed: Floats,
     clock: Clock,
     threads: int,
-    enough: Callable[[Floats, float], bool],
+    enough: Callable[[Floats], bool],
     tile: int = 25,
     most: int = 1000,
 ) -> Floats:
@@ -74,7 +86,7 @@ def improve(
     relaxed : ndarray, shape (columns,)
         The relaxation's solution.
     enough : callable
-        Told each better solution and its objective; true ends the search.
+        Told each better solution; true ends the search.
     tile, most : int
         Sites of a tile, and most tiles.
     """
@@ -102,7 +114,7 @@ def improve(
         answer = _solve_tile(model, arrays, best, parcels, clock, threads)
         if answer.x is not None and answer.objective > objective + 1e-7 * abs(objective):
             best, objective, gained = answer.x, answer.objective, True
-            if enough(best, objective):
+            if enough(best):
                 break
     return best
 

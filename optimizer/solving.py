@@ -16,10 +16,10 @@ from optimizer.mixing import exact_entropy, slack
 from optimizer.model import SCORE, Arrays
 from optimizer.problem import Problem
 from optimizer.pulp_bridge import solver_by_name, to_pulp
-from optimizer.search import improve, round_relaxation
+from optimizer.search import NEAR, improve, round_relaxation
 
 CUT_ROUNDS = 12
-FIRST_ROUNDS, ROUNDING, TIGHTEN = 0.12, 0.4, 0.1
+FIRST_ROUNDS, ROUNDING, TIGHTEN = 0.25, 0.55, 0.1
 """Shares of the time limit after which a large relaxation is rounded, for rounding, and for tightening its bound."""
 SETTLED = 2e-4
 CUT_EVERY = 3
@@ -93,7 +93,7 @@ class _Run:
         self.score = -np.inf
         self.bound = np.inf
         self.phase = ""
-        self.lp = highspy.Highs()  # type: ignore[no-untyped-call]  # highspy is untyped
+        self.lp: highspy.Highs | None = None
         self.lp_rows = 0
 
     def tell(self, phase: str | None = None, bound: float = np.inf) -> None:
@@ -113,6 +113,15 @@ class _Run:
         self.tell()
         return True
 
+    def enough(self, arrays: Arrays) -> Callable[[Floats], bool]:
+        """Return what keeps each better solution of a program and tells whether the gap is reached."""
+
+        def keep(x: Floats) -> bool:
+            self.offer(x, arrays)
+            return self.done
+
+        return keep
+
     def lower_bound_to(self, model_bound: float) -> None:
         self.bound = min(self.bound, model_bound / SCORE)
 
@@ -131,7 +140,7 @@ class _Run:
     def relax(self) -> Floats | None:
         """Solve the relaxation, cutting where entropy is overstated; return a vertex."""
         self.tell("relaxation")
-        arrays = self.problem.arrays()
+        arrays = near = self.problem.arrays()
         large = arrays.matrix.shape[0] > LARGE_LP
         if large:
             # An interior solution places the first cuts; the vertex that rounding needs comes after.
@@ -142,7 +151,8 @@ class _Run:
             if answer.status == "optimal" and answer.x is not None:
                 self.problem.cut(answer.x, self.tolerance, "i")
                 arrays = self.problem.arrays()
-        self.lp, self.lp_rows = load(arrays, relaxed=True, threads=self.threads), arrays.matrix.shape[0]
+                near = arrays.without_slack_cuts(answer.x, NEAR)
+        self.lp, self.lp_rows = load(near, relaxed=True, threads=self.threads), arrays.matrix.shape[0]
         if large:
             self.lp.setOptionValue("solver", "ipm")
         return self.tighten("r", FIRST_ROUNDS * self.clock.limit if large else self.clock.limit / 4)
@@ -151,6 +161,7 @@ class _Run:
         """Solve the relaxation with all cuts so far, and cut on, until the bound settles or some second has come."""
         self.tell("relaxation")
         x = None
+        assert self.lp is not None, "relax comes first"
         for number in range(CUT_ROUNDS):
             arrays = self.problem.arrays()
             if arrays.matrix.shape[0] > self.lp_rows:
@@ -180,7 +191,9 @@ class _Run:
         highs.setOptionValue("mip_abs_gap", 1e-9)
         if self.x is not None:
             start_from(highs, exact_entropy(self.problem.scales, self.x))
-        answer = run(highs, self.clock, self.clock.left, lambda _, bound: self.tell(bound=bound / SCORE))
+        answer = run(
+            highs, self.clock, self.clock.left, lambda bound: self.tell(bound=bound / SCORE), self.enough(arrays)
+        )
         if answer.status == "infeasible":
             raise InfeasibleError(explain(self.problem))
         self.lower_bound_to(answer.bound)
@@ -194,8 +207,8 @@ class _Run:
             self.tell("rounding the relaxation")
             arrays = self.problem.arrays()
             seconds = min(self.clock.left, ROUNDING * self.clock.limit * (1 + widen))
-            answer = round_relaxation(model, arrays, relaxed, self.clock, seconds, self.threads, widen)
-            if self.offer(answer.x, arrays) or self.done:
+            round_relaxation(model, arrays, relaxed, self.clock, seconds, self.threads, self.enough(arrays), widen)
+            if self.x is not None or self.done:
                 break
         if self.x is None or self.done:
             return
@@ -206,14 +219,9 @@ class _Run:
             self.problem.cut(self.x, 1e-6, "u")
             self.tell("neighbourhood search")
             arrays = self.problem.arrays()
-
-            def enough(x: Floats, _: float, arrays: Arrays = arrays) -> bool:
-                self.offer(x, arrays)
-                return self.done
-
             score = self.score
             start = exact_entropy(self.problem.scales, self.x)
-            improve(model, arrays, start, relaxed, self.clock, self.threads, enough, most=CUT_EVERY)
+            improve(model, arrays, start, relaxed, self.clock, self.threads, self.enough(arrays), most=CUT_EVERY)
             if self.score <= score:
                 return
 
