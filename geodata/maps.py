@@ -101,7 +101,10 @@ class _Views(MacroElement):
           const first = Object.keys(views)[0];
           layers[first].addTo(map);
           L.control.layers(layers, {}, { collapsed: false }).addTo(map);
-          map.fitBounds(layers[first].getBounds(), { padding: [20, 20] });
+          // Roads and rivers among the parcels reach far beyond what is built, and the title takes the left side.
+          const stands = layers[first].getLayers().filter(l => l.feature.properties.stack.length);
+          const bounds = (stands.length ? L.featureGroup(stands) : layers[first]).getBounds();
+          map.fitBounds(bounds, { paddingTopLeft: [Math.min(430, map.getSize().x * 0.3), 20], paddingBottomRight: [20, 20] });
           const legend = L.control({ position: "bottomright" });
           legend.onAdd = () => L.DomUtil.create("div", "up-box up-legend");
           legend.addTo(map);

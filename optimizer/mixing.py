@@ -7,13 +7,13 @@ For a group of sites with floor area g_u by use and total G, the weighted entrop
 is concave and homogeneous, and by Gibbs' inequality E(g) = min over share vectors s of sum_u g_u (-ln s_u).
 A few s bound it from above; the cut at a plan's own shares makes the bound tight there.
 
-A converted building has a known number of storeys n, so more can be said: over whole floors m with sum n,
+Floors of a building are whole, so more can be said. Over whole floors n_u with sum N, and plate a,
 
-    E(m) / plate = n ln n - sum_u phi(m_u),    phi(k) = k ln k,
+    E / a = phi(N) - sum_u phi(n_u),    phi(k) = k ln k,
 
-and because sum_u m_u = n is totally unimodular and phi convex, the least concave function above E at all whole
-m is found by joining phi(0), phi(1), ... by straight lines. Three floors then mix three uses, never four
-quarters of them. Its pieces are the cuts; scaled by the decision to convert they stay linear.
+and for any prices p_u the least of sum_u phi(n_u) - p_u n_u at each N is a sum of sorted increments of phi, since
+phi is convex. A line in N above what remains gives E / a <= sum_u (A - p_u) n_u + B for every whole stack, which
+the decision to build carries: + B w. Three floors then mix three uses, never four quarters of them.
 """
 
 from __future__ import annotations
@@ -28,12 +28,14 @@ from numpy.typing import ArrayLike
 from optimizer.district import Floats, Ints
 from optimizer.model import AREA, SCORE, Model
 
-SMALLEST_SHARE = 1e-4
+SMALLEST_SHARE = 1e-6
 """Share given to an absent use in a cut: any positive one is valid, a small one is tight."""
 
 FIRST_ABSENT, COARSE_ABSENT = 0.0005, 0.02
 """Share given to an absent use in the cuts a model starts with, where they are many and where they are few."""
 FIRST_CUTS = 6000
+IMPOSSIBLE = -1e9
+OFF_WHOLE = 1e-4
 MOST_STOREYS = 5
 NOTHING = 1e-9
 """Floor area at and below which a solver's value counts as none."""
@@ -54,25 +56,41 @@ def cut_coefficients(shares: ArrayLike) -> Floats:
     return np.asarray(-np.log(s / s.sum(axis=-1, keepdims=True)))
 
 
-def whole_floor_coefficients(shares: ArrayLike, storeys: Floats) -> Floats:
-    """Return coefficients c with E <= plate * c @ m for all whole floors m >= 0 that sum to the storeys.
+def whole_floor_cut(floors: Floats, most: Ints) -> tuple[Floats, Floats]:
+    """Return c and b with E <= plate * (c @ n + b) for all whole floors n >= 0 that sum to at most some storeys.
 
     Parameters
     ----------
-    shares : array_like, shape (groups, U)
-        Where the cut is tight, among fractions of the storeys.
-    storeys : ndarray, shape (groups,)
+    floors : ndarray, shape (groups, U)
+        Where the cut is to be low.
+    most : ndarray of int, shape (groups,)
+        Most storeys, at least 1.
+
+    Returns
+    -------
+    ndarray, shape (groups, U); ndarray, shape (groups,)
     """
-    n = storeys[:, None]
-    floors = np.asarray(shares, dtype=float) * n
-    below = np.clip(np.floor(floors + 1e-9), 0, n - 1)
-
-    def phi(k: Floats) -> Floats:
-        return np.asarray(k * np.log(np.maximum(k, 1.0)))
-
-    slope = phi(below + 1) - phi(below)
-    at_nought = (phi(below) - slope * below).sum(axis=1, keepdims=True)
-    return np.asarray(np.log(n) - at_nought / n - slope)
+    storeys = np.arange(int(most.max()) + 1)
+    phi = storeys * np.log(np.maximum(storeys, 1))
+    rise = np.diff(phi)
+    below = np.clip(np.floor(floors + 1e-9).astype(np.int64), 0, len(rise) - 1)
+    price = rise[below]
+    increments = np.sort((rise - price[:, :, None]).reshape(len(floors), -1), axis=1)[:, : len(rise)]
+    top = phi - np.concatenate([np.zeros((len(floors), 1)), np.cumsum(increments, axis=1)], axis=1)
+    top[storeys > most[:, None]] = IMPOSSIBLE
+    # The highest line through two heights on either side of a point lies above all heights; the point keeps off
+    # whole numbers, where lines through one height alone would tie.
+    at = np.clip(floors.sum(axis=1) - OFF_WHOLE, OFF_WHOLE, most - OFF_WHOLE)
+    low, high = (axis.ravel() for axis in np.meshgrid(storeys, storeys, indexing="ij"))
+    pairs = low < high
+    low, high = low[pairs], high[pairs]
+    slope = (top[:, high] - top[:, low]) / (high - low)
+    height = top[:, low] + slope * (at[:, None] - low)
+    height[(low > at[:, None]) | (high < at[:, None])] = 2 * IMPOSSIBLE
+    best = np.argmax(height, axis=1)
+    rows = np.arange(len(floors))
+    slope = slope[rows, best]
+    return slope[:, None] - price, top[rows, low[best]] - slope * low[best]
 
 
 def first_shares(uses: int, groups: int) -> Floats:
@@ -104,34 +122,51 @@ class Scale:
         Column of its floors or floor area by use.
     area : ndarray, shape (groups, 1)
         Floor area of one unit of that column, model units.
-    storeys : ndarray, shape (groups,), optional
-        Sum of the columns of each group wherever it is not nought, when it is known.
+    decision, most : ndarray of int, shape (groups,), optional
+        Where columns count whole floors: the column of the decision to build them, and most storeys.
     """
 
     name: str
     entropy: Ints
     column: Ints
     area: Floats
-    storeys: Floats | None = None
+    decision: Ints | None = None
+    most: Ints | None = None
 
     def shares(self, x: Floats) -> tuple[Floats, Floats]:
         """Return floor area by use, (groups, U), and the entropy column's value, (groups,), at a solution."""
         return np.asarray(x[self.column] * self.area), np.asarray(x[self.entropy])
 
-    def cut(self, groups: Ints, shares: ArrayLike) -> Floats:
-        """Return coefficients of the cut that is tight at share vectors, (groups, U), on the groups' columns."""
-        if self.storeys is None:
-            return np.asarray(cut_coefficients(shares) * self.area[groups])
-        return np.asarray(whole_floor_coefficients(shares, self.storeys[groups]) * self.area[groups])
+    def tightest(self, x: Floats) -> tuple[Floats, Floats, Floats]:
+        """Return the lowest cut of each group at a solution.
 
-    def most(self, x: Floats) -> Floats:
-        """Return the least upper bound of entropy that cuts can give at a solution, shape (groups,)."""
+        Returns
+        -------
+        value : ndarray, shape (groups,)
+            What it allows there, model units of floor area.
+        coefficients : ndarray, shape (groups, U)
+            On the group's columns.
+        constant : ndarray, shape (groups,)
+            On the decision's column.
+        """
         area, _ = self.shares(x)
-        if self.storeys is None:
-            return weighted_entropy(area)
         total = area.sum(axis=1, keepdims=True)
         shares = np.divide(area, total, out=np.zeros_like(area), where=total > 0)
-        return np.asarray((whole_floor_coefficients(shares, self.storeys) * area).sum(axis=1))
+        value, coefficients, constant = (
+            weighted_entropy(area),
+            cut_coefficients(shares) * self.area,
+            np.zeros(len(area)),
+        )
+        if self.decision is not None and self.most is not None and (x[self.decision] > NOTHING).any():
+            chosen = np.flatnonzero(x[self.decision] > NOTHING)
+            on = x[self.decision[chosen]]
+            slope, base = whole_floor_cut(np.maximum(x[self.column[chosen]], 0) / on[:, None], self.most[chosen])
+            slope, base = slope * self.area[chosen], base * self.area[chosen, 0]
+            allowed = (slope * x[self.column[chosen]]).sum(axis=1) + base * on
+            lower = allowed < value[chosen]
+            better = chosen[lower]
+            value[better], coefficients[better], constant[better] = allowed[lower], slope[lower], base[lower]
+        return value, coefficients, constant
 
 
 def add_mixing(model: Model, weights: dict[str, float], total: float) -> list[Scale]:
@@ -166,15 +201,21 @@ def _buildings(model: Model, value: float) -> list[Scale]:
     kept = weighted_entropy(d.existing_at) * AREA
     program.reward(model.keep[d.parcel_of], value * kept)
     scales = []
-    for kind, floors, plate, most in (
-        ("conv", model.converted, d.plate_today, d.storeys_today[d.parcel_of]),
-        ("new", model.new, d.plate, d.storey_limit.max(axis=1)),
+    for kind, floors, plate, most, action in (
+        ("conv", model.converted, d.plate_today, d.storeys_today[d.parcel_of], model.convert),
+        ("new", model.new, d.plate, d.storey_limit.max(axis=1), model.redevelop),
     ):
         chosen = np.flatnonzero((most > 1) & (plate > 0))
         names = [f"mix_{kind}_{model.site_names[s]}" for s in chosen]
         entropy = program.columns(names, cost=value)
-        storeys = most[chosen].astype(float) if kind == "conv" else None
-        scale = Scale(f"building {kind}", entropy, floors[chosen], plate[chosen, None] * AREA, storeys)
+        scale = Scale(
+            f"building {kind}",
+            entropy,
+            floors[chosen],
+            plate[chosen, None] * AREA,
+            action[d.parcel_of[chosen]],
+            most[chosen],
+        )
         _start(model, scale)
         scales.append(scale)
     return scales
@@ -201,20 +242,20 @@ def _start(model: Model, scale: Scale) -> None:
     groups = np.arange(len(scale.entropy))
     shares = first_shares(scale.column.shape[1], len(groups))
     for i, s in enumerate(shares):
-        add_cuts(model, scale, groups, cut_coefficients(s) * scale.area, str(i))
+        add_cuts(model, scale, groups, cut_coefficients(s) * scale.area, np.zeros(len(groups)), str(i))
 
 
-def add_cuts(model: Model, scale: Scale, groups: Ints, coefficients: Floats, label: str) -> None:
-    """Add one cut with coefficients (groups, U) on the columns of each of some groups of a scale."""
+def add_cuts(model: Model, scale: Scale, groups: Ints, coefficients: Floats, constant: Floats, label: str) -> None:
+    """Add one cut to each of some groups of a scale: coefficients (groups, U), constant (groups,) if decided on."""
     names = [f"cut_{label}_{model.program.name(c)}" for c in scale.entropy[groups]]
     rows = np.arange(len(groups))
-    model.program.rows(
-        names,
+    terms: list[tuple[ArrayLike, ArrayLike, ArrayLike]] = [
         (rows, scale.entropy[groups], 1.0),
         (rows[:, None], scale.column[groups], -coefficients),
-        upper=0.0,
-        cut=True,
-    )
+    ]
+    if scale.decision is not None:
+        terms.append((rows, scale.decision[groups], -constant))
+    model.program.rows(names, *terms, upper=0.0, cut=True)
 
 
 def separate(model: Model, scales: list[Scale], x: Floats, tolerance: float, label: str) -> int:
@@ -234,11 +275,10 @@ def separate(model: Model, scales: list[Scale], x: Floats, tolerance: float, lab
     added = 0
     for number, scale in enumerate(scales):
         area, entropy = scale.shares(x)
-        total = area.sum(axis=1)
-        groups = np.flatnonzero((entropy - scale.most(x) > tolerance) & (total > 0))
+        value, coefficients, constant = scale.tightest(x)
+        groups = np.flatnonzero((entropy - value > tolerance) & (area.sum(axis=1) > 0))
         if len(groups):
-            shares = area[groups] / total[groups, None]
-            add_cuts(model, scale, groups, scale.cut(groups, shares), f"{label}_{number}")
+            add_cuts(model, scale, groups, coefficients[groups], constant[groups], f"{label}_{number}")
             added += len(groups)
     return added
 

@@ -49,9 +49,11 @@ class Arrays:
     column_names: list[str]
     row_names: list[str]
 
-    def without_slack_cuts(self, x: Floats, margin: float) -> Arrays:
-        """Return the program without the cuts that a solution satisfies by more than a margin, model units."""
-        keep = ~self.cut | (self.row_upper - self.matrix @ x <= margin)
+    def without_slack_cuts(self, points: Sequence[Floats], margin: float) -> Arrays:
+        """Return the program without the cuts that all of some points satisfy by more than a margin, model units."""
+        keep = ~self.cut
+        for x in points:
+            keep |= self.row_upper - self.matrix @ x <= margin
         return replace(
             self,
             matrix=self.matrix[np.flatnonzero(keep)],

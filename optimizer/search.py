@@ -30,6 +30,7 @@ def round_relaxation(
     threads: int,
     enough: Callable[[Floats], bool],
     widen: int = 0,
+    start: Floats | None = None,
 ) -> Answer:
     """Solve with every floor count held to floor or ceiling of the relaxation.
 
@@ -43,6 +44,8 @@ def round_relaxation(
         Told each better solution; true ends the search.
     widen : int
         Floors that each count may go beyond floor and ceiling.
+    start : ndarray, shape (columns,), optional
+        A plan to improve; what it chooses stays possible.
     """
     d = model.district
     lower, upper = arrays.lower.copy(), arrays.upper.copy()
@@ -57,10 +60,17 @@ def round_relaxation(
         least = np.where(weight > 1 - 1e-6, np.floor(floors + 1e-6) - widen, 0.0)
         lower[block] = np.maximum(lower[block], least)
         upper[block] = np.minimum(upper[block], np.ceil(floors - 1e-6) + widen)
+    points = [x]
+    if start is not None:
+        lower = np.where(arrays.integer, np.minimum(lower, np.rint(start)), lower)
+        upper = np.where(arrays.integer, np.maximum(upper, np.rint(start)), upper)
+        points.append(start)
     # Cuts far from the relaxation hardly ever bind between its floors and ceilings, and slow every node.
-    near = dataclasses.replace(arrays, lower=lower, upper=upper).without_slack_cuts(x, NEAR)
+    near = dataclasses.replace(arrays, lower=lower, upper=upper).without_slack_cuts(points, NEAR)
     highs = load(near, threads=threads)
-    highs.setOptionValue("mip_rel_gap", ROUNDING_GAP)
+    highs.setOptionValue("mip_rel_gap", ROUNDING_GAP if start is None else TILE_GAP)
+    if start is not None:
+        start_from(highs, start)
     return run(highs, clock, seconds, enough=enough)
 
 

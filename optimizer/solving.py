@@ -22,6 +22,8 @@ CUT_ROUNDS = 12
 FIRST_ROUNDS, ROUNDING, TIGHTEN = 0.25, 0.55, 0.1
 """Shares of the time limit after which a large relaxation is rounded, for rounding, and for tightening its bound."""
 SETTLED = 2e-4
+WIDEST = 2
+"""Floors beyond floor and ceiling of the relaxation that rounding goes at most."""
 CUT_EVERY = 3
 """Tiles after which entropy is cut at the plan again."""
 FIRST_GAPS = (0.02, 0.005)
@@ -151,7 +153,7 @@ class _Run:
             if answer.status == "optimal" and answer.x is not None:
                 self.problem.cut(answer.x, self.tolerance, "i")
                 arrays = self.problem.arrays()
-                near = arrays.without_slack_cuts(answer.x, NEAR)
+                near = arrays.without_slack_cuts([answer.x], NEAR)
         self.lp, self.lp_rows = load(near, relaxed=True, threads=self.threads), arrays.matrix.shape[0]
         if large:
             self.lp.setOptionValue("solver", "ipm")
@@ -203,16 +205,20 @@ class _Run:
     def search(self, relaxed: Floats) -> None:
         """Round the relaxation, tighten the bound, then improve tile by tile."""
         model = self.problem.model
-        for widen in (0, 1, 3):
+        widen = 0
+        while widen <= WIDEST and not self.done:
             self.tell("rounding the relaxation")
-            arrays = self.problem.arrays()
-            seconds = min(self.clock.left, ROUNDING * self.clock.limit * (1 + widen))
-            round_relaxation(model, arrays, relaxed, self.clock, seconds, self.threads, self.enough(arrays), widen)
-            if self.x is not None or self.done:
-                break
+            arrays, score = self.problem.arrays(), self.score
+            seconds = min(self.clock.left, ROUNDING * self.clock.limit)
+            start = None if self.x is None else exact_entropy(self.problem.scales, self.x)
+            enough = self.enough(arrays)
+            round_relaxation(model, arrays, relaxed, self.clock, seconds, self.threads, enough, widen, start)
+            if self.x is not None:
+                self.problem.cut(self.x, 1e-6, f"s{widen}")
+            if self.score <= score * (1 + self.gap / 10):
+                widen += 1
         if self.x is None or self.done:
             return
-        self.problem.cut(self.x, self.tolerance, "s")
         tightened = self.tighten("t", self.clock.elapsed + TIGHTEN * self.clock.limit)
         relaxed = relaxed if tightened is None else tightened
         while not self.done:

@@ -7,7 +7,9 @@ import numpy as np
 import shapely
 
 import optimizer
+from optimizer.api import evidence_of
 from optimizer.district import read_district
+from optimizer.plan import Plan
 from optimizer.problem import assemble
 from optimizer.study import load_study
 
@@ -65,6 +67,13 @@ def problem_of(asked, frame):
 
 def solve(asked, frame):
     return optimizer.solve(asked, parcels=frame)
+
+
+def checked(asked, frame, action, floors):
+    """What a study's rules say of a plan written by hand: checks by rule and scope."""
+    plan = Plan(asked, read_district(asked, frame), np.array(action, dtype=object), np.array(floors), {})
+    evidence = evidence_of(plan)[0]
+    return [check for rule in asked.rules for check in rule.check(evidence)]
 
 
 def area(plan, use):
