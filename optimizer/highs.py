@@ -15,7 +15,7 @@ import highspy
 import numpy as np
 from scipy import sparse
 
-from optimizer.district import Floats
+from optimizer.district import Bools, Floats
 from optimizer.errors import SolverError
 from optimizer.model import Arrays
 
@@ -27,8 +27,7 @@ CALLBACKS = (
 )
 WATCH_EVERY = 1.0
 """Seconds between two reports of incumbent and bound."""
-LARGE_LP = 20_000
-"""Rows from which the first relaxation is solved by interior point rather than dual simplex."""
+
 
 _threads: int | None = None
 
@@ -198,17 +197,18 @@ def run(
     )
 
 
-def add_rows(highs: highspy.Highs, arrays: Arrays, first: int) -> None:
-    """Add a program's rows from the first-th on to a relaxation that holds those before."""
-    part = sparse.csr_matrix(arrays.matrix[first:])
+def add_rows(highs: highspy.Highs, arrays: Arrays, rows: Bools) -> None:
+    """Add some of a program's rows, shape (rows,), to a relaxation that does not hold them."""
+    part = arrays.rows(rows)
+    matrix = part.matrix
     highs.addRows(
-        part.shape[0],
-        arrays.row_lower[first:],
-        arrays.row_upper[first:],
-        part.nnz,
-        part.indptr[:-1].astype(np.int32),
-        part.indices.astype(np.int32),
-        part.data,
+        matrix.shape[0],
+        part.row_lower,
+        part.row_upper,
+        matrix.nnz,
+        matrix.indptr[:-1].astype(np.int32),
+        matrix.indices.astype(np.int32),
+        matrix.data,
     )
 
 

@@ -36,6 +36,10 @@ FIRST_ABSENT, COARSE_ABSENT = 0.0005, 0.02
 FIRST_CUTS = 6000
 IMPOSSIBLE = -1e9
 OFF_WHOLE = 1e-4
+AROUND = (0.6, 1.6)
+"""Factors by which shares are moved for the cuts around a solution."""
+NEAR = 0.05
+"""Slack from which a cut may be left out for a while, thousand m²."""
 MOST_STOREYS = 5
 NOTHING = 1e-9
 """Floor area at and below which a solver's value counts as none."""
@@ -91,6 +95,47 @@ def whole_floor_cut(floors: Floats, most: Ints) -> tuple[Floats, Floats]:
     rows = np.arange(len(floors))
     slope = slope[rows, best]
     return slope[:, None] - price, top[rows, low[best]] - slope * low[best]
+
+
+def exact_in_box(low: Floats, high: Floats, least: Floats, most: Floats) -> tuple[Floats, Floats]:
+    """Return c and b with E = plate * (c @ n + b) for whole floors n in a box that is at most one floor wide.
+
+    phi is replaced by the line through its values at both ends, for every use and for the storeys; a whole number
+    of at most two neighbours lies on that line.
+
+    Parameters
+    ----------
+    low, high : ndarray, shape (groups, U)
+    least, most : ndarray, shape (groups,)
+        Of the storeys.
+
+    Returns
+    -------
+    ndarray, shape (groups, U); ndarray, shape (groups,)
+    """
+
+    def line(a: Floats, b: Floats) -> tuple[Floats, Floats]:
+        phi_a, phi_b = (k * np.log(np.maximum(k, 1.0)) for k in (a, b))
+        slope = np.divide(phi_b - phi_a, b - a, out=np.zeros_like(a), where=b > a)
+        return slope, phi_a - slope * a
+
+    slope, constant = line(low, high)
+    total_slope, total_constant = line(least, most)
+    return total_slope[:, None] - slope, total_constant - constant.sum(axis=1)
+
+
+def around(scale: Scale, x: Floats) -> list[Floats]:
+    """Return coefficients, (groups, U) each, of the cuts at a solution and at shares around it."""
+    area, _ = scale.shares(x)
+    total = area.sum(axis=1, keepdims=True)
+    shares = np.divide(area, total, out=np.full_like(area, 1.0 / area.shape[1]), where=total > 0)
+    moved = [shares]
+    for u in range(area.shape[1]):
+        for factor in AROUND:
+            other = shares.copy()
+            other[:, u] *= factor
+            moved.append(other / other.sum(axis=1, keepdims=True))
+    return [cut_coefficients(s) * scale.area for s in moved]
 
 
 def first_shares(uses: int, groups: int) -> Floats:
@@ -255,7 +300,7 @@ def add_cuts(model: Model, scale: Scale, groups: Ints, coefficients: Floats, con
     ]
     if scale.decision is not None:
         terms.append((rows, scale.decision[groups], -constant))
-    model.program.rows(names, *terms, upper=0.0, cut=True)
+    model.program.rows(names, *terms, upper=0.0, lazy=NEAR, cut=True)
 
 
 def separate(model: Model, scales: list[Scale], x: Floats, tolerance: float, label: str) -> int:

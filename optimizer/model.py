@@ -33,8 +33,10 @@ class Arrays:
     integer : ndarray of bool, shape (columns,)
     matrix : csr_matrix, shape (rows, columns)
     row_lower, row_upper : ndarray, shape (rows,)
+    lazy : ndarray, shape (rows,)
+        Slack from which on a row may be left out for a while, since few such rows bind; infinite where never.
     cut : ndarray of bool, shape (rows,)
-        Rows that only bound an entropy column; without some of them the program is a relaxation.
+        Rows that only bound an entropy column, which can be lowered to satisfy them.
     column_names, row_names : list of str
     """
 
@@ -45,22 +47,36 @@ class Arrays:
     matrix: sparse.csr_matrix
     row_lower: Floats
     row_upper: Floats
+    lazy: Floats
     cut: Bools
     column_names: list[str]
     row_names: list[str]
 
-    def without_slack_cuts(self, points: Sequence[Floats], margin: float) -> Arrays:
-        """Return the program without the cuts that all of some points satisfy by more than a margin, model units."""
-        keep = ~self.cut
-        for x in points:
-            keep |= self.row_upper - self.matrix @ x <= margin
+    def rows(self, keep: Bools) -> Arrays:
+        """Return the program with some of its rows only, shape (rows,)."""
         return replace(
             self,
             matrix=self.matrix[np.flatnonzero(keep)],
             row_lower=self.row_lower[keep],
             row_upper=self.row_upper[keep],
+            lazy=self.lazy[keep],
             cut=self.cut[keep],
             row_names=[name for name, kept in zip(self.row_names, keep, strict=True) if kept],
+        )
+
+    def pressing(self, points: Sequence[Floats]) -> Bools:
+        """Return which rows are needed near some solutions: those not lazy, and lazy ones without much slack there."""
+        near = np.isinf(self.lazy)
+        for x in points:
+            near |= self.row_upper - self.matrix @ x <= self.lazy
+        return np.asarray(near)
+
+    def violated(self, x: Floats, tolerance: float = 1e-7) -> Bools:
+        """Return which rows a solution breaks by more than a tolerance times the size of the bound, shape (rows,)."""
+        activity = self.matrix @ x
+        return np.asarray(
+            (activity - self.row_upper > tolerance * (1 + np.abs(self.row_upper)))
+            | (self.row_lower - activity > tolerance * (1 + np.abs(self.row_lower)))
         )
 
 
@@ -76,6 +92,7 @@ class Program:
     _entries: list[tuple[Ints, Ints, Floats]] = field(default_factory=list)
     _row_lower: list[Floats] = field(default_factory=list)
     _row_upper: list[Floats] = field(default_factory=list)
+    _lazy: list[Floats] = field(default_factory=list)
     _cut: list[Bools] = field(default_factory=list)
     _row_names: list[str] = field(default_factory=list)
     _rewards: list[tuple[Ints, Floats]] = field(default_factory=list)
@@ -107,6 +124,11 @@ class Program:
         """Number of columns so far."""
         return len(self._column_names)
 
+    @property
+    def height(self) -> int:
+        """Number of rows so far."""
+        return len(self._row_names)
+
     def name(self, column: int) -> str:
         """Return the name of a column."""
         return self._column_names[column]
@@ -117,12 +139,13 @@ class Program:
         *terms: tuple[ArrayLike, ArrayLike, ArrayLike],
         lower: ArrayLike = -np.inf,
         upper: ArrayLike = np.inf,
+        lazy: float = np.inf,
         cut: bool = False,
     ) -> None:
         """Add one row a name.
 
         Each term is (row within this block, column, coefficient), arrays that broadcast together;
-        coefficients of one row and column add up. A cut only bounds an entropy column.
+        coefficients of one row and column add up. See `Arrays` for ``lazy`` (rows with an upper bound only) and ``cut``.
         """
         n, first = len(names), len(self._row_names)
         for term in terms:
@@ -137,6 +160,7 @@ class Program:
             )
         self._row_lower.append(np.broadcast_to(np.asarray(lower, dtype=float), (n,)))
         self._row_upper.append(np.broadcast_to(np.asarray(upper, dtype=float), (n,)))
+        self._lazy.append(np.full(n, lazy))
         self._cut.append(np.full(n, cut))
         self._row_names += names
 
@@ -158,6 +182,7 @@ class Program:
             matrix=matrix,
             row_lower=np.concatenate([np.empty(0), *self._row_lower]),
             row_upper=np.concatenate([np.empty(0), *self._row_upper]),
+            lazy=np.concatenate([np.empty(0), *self._lazy]),
             cut=np.concatenate([np.empty(0, dtype=bool), *self._cut]),
             column_names=self._column_names,
             row_names=self._row_names,

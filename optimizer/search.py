@@ -6,72 +6,177 @@ Every step is an integer program over all rows of the whole, so no step can brea
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
+from numpy.typing import ArrayLike
+from scipy import sparse
 
-from optimizer.district import Bools, Floats
+from optimizer.district import Bools, Floats, Ints
 from optimizer.highs import Answer, Clock, load, run, start_from
+from optimizer.mixing import Scale, around, exact_in_box
 from optimizer.model import Arrays, Model
 
 ROUNDING_GAP = 2e-3
-NEAR = 0.05
-"""Thousand m² within which an entropy cut counts as near a solution."""
 TILE_GAP = 5e-4
 TILE_SECONDS = 5.0
 
 
 def round_relaxation(
     model: Model,
+    scales: list[Scale],
     arrays: Arrays,
-    x: Floats,
+    relaxed: Floats,
     clock: Clock,
     seconds: float,
     threads: int,
     enough: Callable[[Floats], bool],
-    widen: int = 0,
     start: Floats | None = None,
+    also: Sequence[Floats] = (),
+    seed: int = 0,
 ) -> Answer:
-    """Solve with every floor count held to floor or ceiling of the relaxation.
+    """Solve with every floor count, and every building's storeys, held to one of two neighbouring whole numbers.
 
-    Actions that the relaxation decides are fixed; parcels it leaves open stay open.
+    Without a plan these are floor and ceiling of the relaxation; actions that the relaxation decides are fixed and
+    parcels it leaves open stay open. With a plan they are the plan's own count and its neighbour on the side of the
+    relaxation (either, by chance, where both agree), and actions on which both agree are fixed.
+
+    In such a box one row a building states its entropy exactly, in place of the cuts that bound it everywhere.
 
     Parameters
     ----------
-    x : ndarray, shape (columns,)
+    relaxed : ndarray, shape (columns,)
         A vertex of the relaxation.
     enough : callable
         Told each better solution; true ends the search.
-    widen : int
-        Floors that each count may go beyond floor and ceiling.
     start : ndarray, shape (columns,), optional
-        A plan to improve; what it chooses stays possible.
+        A plan to improve.
+    also : sequence of ndarray
+        Solutions that broke lazy rows; these rows are not left out.
     """
-    d = model.district
+    rng = np.random.default_rng(seed)
     lower, upper = arrays.lower.copy(), arrays.upper.copy()
     actions = np.stack([model.keep, model.convert, model.redevelop])
-    open_ = np.asarray((np.abs(x[actions] - np.rint(x[actions])) > 1e-6).any(axis=0))
-    decided = actions[:, ~open_].ravel()
-    lower[decided] = upper[decided] = np.rint(x[decided])
-    for block, action in ((model.new, model.redevelop), (model.converted, model.convert)):
-        # Floors of a parcel that is partly one action are taken as if it were wholly that.
-        weight = x[action][d.parcel_of][:, None]
-        floors = np.divide(x[block], weight, out=np.zeros(block.shape), where=weight > 1e-6)
-        least = np.where(weight > 1 - 1e-6, np.floor(floors + 1e-6) - widen, 0.0)
-        lower[block] = np.maximum(lower[block], least)
-        upper[block] = np.minimum(upper[block], np.ceil(floors - 1e-6) + widen)
-    points = [x]
+    agreed = np.asarray((np.abs(relaxed[actions] - np.rint(relaxed[actions])) < 1e-6).all(axis=0))
     if start is not None:
-        lower = np.where(arrays.integer, np.minimum(lower, np.rint(start)), lower)
-        upper = np.where(arrays.integer, np.maximum(upper, np.rint(start)), upper)
-        points.append(start)
-    # Cuts far from the relaxation hardly ever bind between its floors and ceilings, and slow every node.
-    near = dataclasses.replace(arrays, lower=lower, upper=upper).without_slack_cuts(points, NEAR)
-    highs = load(near, threads=threads)
+        agreed &= (np.rint(relaxed[actions]) == np.rint(start[actions])).all(axis=0)
+    decided = actions[:, agreed].ravel()
+    lower[decided] = upper[decided] = np.rint(relaxed[decided])
+    rows = _Rows(len(arrays.cost))
+    describing = np.zeros(arrays.matrix.shape[0], dtype=bool)
+    buildings = [scale for scale in scales if scale.decision is not None]
+    for block, action in ((model.new, model.redevelop), (model.converted, model.convert)):
+        decision = action[model.district.parcel_of]
+        box = _box(block, decision, relaxed, start, rng)
+        lower[block], upper[block] = 0.0, np.minimum(upper[block], box.high)
+        rows.at_least(block, decision[:, None], box.low)
+        rows.within(block, decision, box)
+        for scale in buildings:
+            if scale.column[0, 0] in block:
+                site = np.searchsorted(block[:, 0], scale.column[:, 0])
+                slope, constant = exact_in_box(box.low[site], box.high[site], box.least[site], box.most[site])
+                rows.entropy(scale, slope * scale.area, constant * scale.area[:, 0])
+                describing |= np.asarray(arrays.matrix[:, scale.entropy].getnnz(axis=1) > 0) & arrays.cut
+    points = [relaxed] if start is None else [relaxed, start]
+    for scale in scales:
+        if scale.decision is None:
+            for x in points:
+                for coefficients in around(scale, x):
+                    rows.entropy(scale, coefficients, None)
+    boxed = dataclasses.replace(arrays, lower=lower, upper=upper)
+    program = rows.added_to(boxed.rows(boxed.pressing([*points, *also]) & ~describing))
+    highs = load(program, threads=threads, seed=seed)
     highs.setOptionValue("mip_rel_gap", ROUNDING_GAP if start is None else TILE_GAP)
     if start is not None:
         start_from(highs, start)
     return run(highs, clock, seconds, enough=enough)
+
+
+@dataclasses.dataclass(frozen=True)
+class _Box:
+    """Floors of each site by use, (S, U), and its storeys, (S,), between whole numbers at most one apart."""
+
+    low: Floats
+    high: Floats
+    least: Floats
+    most: Floats
+
+
+def _box(block: Ints, decision: Ints, relaxed: Floats, start: Floats | None, rng: np.random.Generator) -> _Box:
+    """Return the box of one kind of floors; those of a parcel that is partly one action are taken as if wholly."""
+    weight = relaxed[decision][:, None]
+    floors = np.divide(relaxed[block], weight, out=np.zeros(block.shape), where=weight > 1e-6)
+
+    def sides(value: Floats, own: Floats | None) -> tuple[Floats, Floats]:
+        low, high = np.floor(value + 1e-6), np.ceil(value - 1e-6)
+        if own is None or start is None:
+            return low, high
+        side = np.sign(np.where(np.abs(value - own) > 1e-6, value - own, rng.choice([-1.0, 1.0], value.shape)))
+        stands = (start[decision] > 0.5).reshape(-1, *[1] * (value.ndim - 1))
+        low = np.where(stands, np.maximum(own + np.minimum(side, 0), 0), low)
+        return low, np.where(stands, own + np.maximum(side, 0), high)
+
+    own = None if start is None else np.rint(start[block])
+    low, high = sides(floors, own)
+    least, most = sides(floors.sum(axis=1), None if own is None else own.sum(axis=1))
+    return _Box(low, high, least, most)
+
+
+class _Rows:
+    """Rows that hold only in a box, collected to be added to a program."""
+
+    def __init__(self, columns: int) -> None:
+        self.columns = columns
+        self.parts: list[tuple[sparse.csr_matrix, Floats, Floats]] = []
+
+    def _add(self, count: int, *terms: tuple[ArrayLike, ArrayLike, ArrayLike], lower: float, upper: float) -> None:
+        row, column, value = (
+            np.concatenate([np.broadcast_arrays(*map(np.asarray, term))[k].ravel() for term in terms]) for k in range(3)
+        )
+        matrix = sparse.csr_matrix((value, (row, column)), shape=(count, self.columns))
+        self.parts.append((matrix, np.full(count, lower), np.full(count, upper)))
+
+    def at_least(self, columns: Ints, decision: Ints, low: Floats) -> None:
+        """Floors not below a number where the decision is taken."""
+        held = low > 0
+        rows = np.arange(int(held.sum()))
+        self._add(
+            len(rows),
+            (rows, columns[held], 1.0),
+            (rows, np.broadcast_to(decision, columns.shape)[held], -low[held]),
+            lower=0.0,
+            upper=np.inf,
+        )
+
+    def within(self, block: Ints, decision: Ints, box: _Box) -> None:
+        """Storeys of each building within their two numbers where the decision is taken."""
+        rows = np.arange(len(block))
+        for number, lower, upper in ((box.least, 0.0, np.inf), (box.most, -np.inf, 0.0)):
+            self._add(len(block), (rows[:, None], block, 1.0), (rows, decision, -number), lower=lower, upper=upper)
+
+    def entropy(self, scale: Scale, coefficients: Floats, constant: Floats | None) -> None:
+        """Bound each group's entropy."""
+        rows = np.arange(len(scale.entropy))
+        terms: list[tuple[ArrayLike, ArrayLike, ArrayLike]] = [
+            (rows, scale.entropy, 1.0),
+            (rows[:, None], scale.column, -coefficients),
+        ]
+        if constant is not None and scale.decision is not None:
+            terms.append((rows, scale.decision, -constant))
+        self._add(len(rows), *terms, lower=-np.inf, upper=0.0)
+
+    def added_to(self, arrays: Arrays) -> Arrays:
+        """Return a program with these rows too."""
+        extra = sum(part[0].shape[0] for part in self.parts)
+        return dataclasses.replace(
+            arrays,
+            matrix=sparse.csr_matrix(sparse.vstack([arrays.matrix, *(part[0] for part in self.parts)])),
+            row_lower=np.concatenate([arrays.row_lower, *(part[1] for part in self.parts)]),
+            row_upper=np.concatenate([arrays.row_upper, *(part[2] for part in self.parts)]),
+            lazy=np.concatenate([arrays.lazy, np.full(extra, np.inf)]),
+            cut=np.concatenate([arrays.cut, np.zeros(extra, dtype=bool)]),
+            row_names=[*arrays.row_names, *(f"box_{i}" for i in range(extra))],
+        )
 
 
 def improve(

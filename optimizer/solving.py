@@ -5,25 +5,26 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-import highspy
 import numpy as np
 import pulp
 
 from optimizer.district import Floats
 from optimizer.errors import InfeasibleError, LimitError, SolverError
-from optimizer.highs import LARGE_LP, Answer, Clock, add_rows, load, run, start_from
+from optimizer.highs import Answer, Clock, load, run, start_from
 from optimizer.mixing import exact_entropy, slack
 from optimizer.model import SCORE, Arrays
 from optimizer.problem import Problem
 from optimizer.pulp_bridge import solver_by_name, to_pulp
-from optimizer.search import NEAR, improve, round_relaxation
+from optimizer.relaxation import Relaxation
+from optimizer.search import improve, round_relaxation
 
-CUT_ROUNDS = 12
-FIRST_ROUNDS, ROUNDING, TIGHTEN = 0.25, 0.55, 0.1
-"""Shares of the time limit after which a large relaxation is rounded, for rounding, and for tightening its bound."""
+ROUNDING, TIGHTEN = 0.15, 0.1
+"""Shares of the time limit for one rounding of the relaxation, and for tightening its bound."""
+FEASIBILITY = 1e-6
+"""Relative excess over a row's bound put down to the solver."""
 SETTLED = 2e-4
-WIDEST = 2
-"""Floors beyond floor and ceiling of the relaxation that rounding goes at most."""
+ROUNDINGS = 12
+"""Boxes searched before tiles."""
 CUT_EVERY = 3
 """Tiles after which entropy is cut at the plan again."""
 FIRST_GAPS = (0.02, 0.005)
@@ -95,8 +96,8 @@ class _Run:
         self.score = -np.inf
         self.bound = np.inf
         self.phase = ""
-        self.lp: highspy.Highs | None = None
-        self.lp_rows = 0
+        self.relaxation = Relaxation(problem, self.threads, self.tolerance)
+        self.broken: list[Floats] = []
 
     def tell(self, phase: str | None = None, bound: float = np.inf) -> None:
         self.phase = phase or self.phase
@@ -105,8 +106,12 @@ class _Run:
             self.report(Progress(self.phase, self.score, best, self.clock.elapsed, self.clock.left))
 
     def offer(self, x: Floats | None, arrays: Arrays) -> bool:
-        """Keep a solution when its score, entropies taken exactly, is the best so far."""
+        """Keep a solution when its score, entropies taken exactly, is the best so far and it breaks no row."""
         if x is None:
+            return False
+        whole = self.problem.arrays() if len(arrays.row_names) < self.problem.model.program.height else arrays
+        if (whole.violated(x, FEASIBILITY) & ~whole.cut).any():
+            self.broken.append(x)
             return False
         score = (float(arrays.cost @ x) - slack(self.problem.scales, x, arrays.cost)) / SCORE
         if score <= self.score:
@@ -139,50 +144,20 @@ class _Run:
         total = float(self.problem.district.site_area.sum())
         return self.problem.study.solve.mixing_tolerance * min(self.gap, 0.01) * total / 10 + 1e-6
 
-    def relax(self) -> Floats | None:
-        """Solve the relaxation, cutting where entropy is overstated; return a vertex."""
+    def relax(self, until: float) -> None:
+        """Solve the relaxation again and again until its bound settles, or some second has come."""
         self.tell("relaxation")
-        arrays = near = self.problem.arrays()
-        large = arrays.matrix.shape[0] > LARGE_LP
-        if large:
-            # An interior solution places the first cuts; the vertex that rounding needs comes after.
-            highs = load(arrays, relaxed=True, threads=self.threads)
-            highs.setOptionValue("solver", "ipm")
-            highs.setOptionValue("run_crossover", "off")
-            answer = run(highs, self.clock, self.clock.left)
-            if answer.status == "optimal" and answer.x is not None:
-                self.problem.cut(answer.x, self.tolerance, "i")
-                arrays = self.problem.arrays()
-                near = arrays.without_slack_cuts([answer.x], NEAR)
-        self.lp, self.lp_rows = load(near, relaxed=True, threads=self.threads), arrays.matrix.shape[0]
-        if large:
-            self.lp.setOptionValue("solver", "ipm")
-        return self.tighten("r", FIRST_ROUNDS * self.clock.limit if large else self.clock.limit / 4)
-
-    def tighten(self, label: str, until: float) -> Floats | None:
-        """Solve the relaxation with all cuts so far, and cut on, until the bound settles or some second has come."""
-        self.tell("relaxation")
-        x = None
-        assert self.lp is not None, "relax comes first"
-        for number in range(CUT_ROUNDS):
-            arrays = self.problem.arrays()
-            if arrays.matrix.shape[0] > self.lp_rows:
-                add_rows(self.lp, arrays, self.lp_rows)
-                self.lp_rows = arrays.matrix.shape[0]
-            answer = run(self.lp, self.clock, self.clock.left)
+        while not self.relaxation.settled and not self.done:
+            answer = self.relaxation.solve(self.clock)
             if answer.status == "infeasible":
                 raise InfeasibleError(explain(self.problem))
-            if answer.status != "optimal" or answer.x is None:
-                break
-            before, x = self.bound, answer.x
+            if answer.status != "optimal":
+                return
+            before = self.bound
             self.lower_bound_to(answer.objective)
             self.tell()
-            self.lp.setOptionValue("solver", "simplex")
             if before - self.bound < SETTLED * abs(self.bound) or self.clock.elapsed > until:
-                break
-            if not self.problem.cut(x, self.tolerance, f"{label}{number}"):
-                break
-        return x
+                return
 
     def branch(self, gap: float) -> Answer:
         """Run branch and bound on the whole program from the best plan, to a gap."""
@@ -202,39 +177,54 @@ class _Run:
         self.offer(answer.x, arrays)
         return answer
 
-    def search(self, relaxed: Floats) -> None:
-        """Round the relaxation, tighten the bound, then improve tile by tile."""
-        model = self.problem.model
-        widen = 0
-        while widen <= WIDEST and not self.done:
+    def search(self) -> None:
+        """Round the relaxation, improve in boxes around the plan, tighten the bound, then improve tile by tile."""
+        model, scales = self.problem.model, self.problem.scales
+        for number in range(ROUNDINGS):
+            relaxed = self.relaxation.x
+            if self.done or relaxed is None:
+                return
             self.tell("rounding the relaxation")
-            arrays, score = self.problem.arrays(), self.score
-            seconds = min(self.clock.left, ROUNDING * self.clock.limit)
-            start = None if self.x is None else exact_entropy(self.problem.scales, self.x)
-            enough = self.enough(arrays)
-            round_relaxation(model, arrays, relaxed, self.clock, seconds, self.threads, enough, widen, start)
+            start = None if self.x is None else exact_entropy(scales, self.x)
+            arrays = self.problem.arrays()
+            round_relaxation(
+                model,
+                scales,
+                arrays,
+                relaxed,
+                self.clock,
+                min(self.clock.left, ROUNDING * self.clock.limit),
+                self.threads,
+                self.enough(arrays),
+                start,
+                self.broken,
+                self.seed + number,
+            )
             if self.x is not None:
-                self.problem.cut(self.x, 1e-6, f"s{widen}")
-            if self.score <= score * (1 + self.gap / 10):
-                widen += 1
-        if self.x is None or self.done:
-            return
-        tightened = self.tighten("t", self.clock.elapsed + TIGHTEN * self.clock.limit)
-        relaxed = relaxed if tightened is None else tightened
-        while not self.done:
+                self.problem.cut(self.x, 1e-6, f"s{number}")
+            self.relax(self.clock.elapsed + TIGHTEN * self.clock.limit)
+        while not self.done and self.x is not None and self.relaxation.x is not None:
             self.problem.cut(self.x, 1e-6, "u")
             self.tell("neighbourhood search")
-            arrays = self.problem.arrays()
-            score = self.score
-            start = exact_entropy(self.problem.scales, self.x)
-            improve(model, arrays, start, relaxed, self.clock, self.threads, self.enough(arrays), most=CUT_EVERY)
+            arrays, score = self.problem.arrays(), self.score
+            improve(
+                model,
+                arrays,
+                exact_entropy(scales, self.x),
+                self.relaxation.x,
+                self.clock,
+                self.threads,
+                self.enough(arrays),
+                most=CUT_EVERY,
+            )
             if self.score <= score:
                 return
 
     def with_highs(self) -> None:
-        relaxed = self.relax()
-        if relaxed is not None and int(self.problem.arrays().integer.sum()) > LARGE:
-            self.search(relaxed)
+        large = int(self.problem.arrays().integer.sum()) > LARGE
+        self.relax(self.clock.limit / 4)
+        if large:
+            self.search()
         for number in range(50):
             if self.done:
                 return
@@ -249,7 +239,7 @@ class _Run:
 
     def with_pulp(self, name: str) -> None:
         """Leave the integer program to another solver, again after each round of cuts."""
-        self.relax()
+        self.relax(self.clock.limit / 4)
         for number in range(50):
             arrays = self.problem.arrays()
             self.tell(name)

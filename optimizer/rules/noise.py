@@ -21,6 +21,8 @@ Decibel = Annotated[float, Field(ge=0, le=140, allow_inf_nan=False)]
 
 DECIBEL_TOLERANCE = 0.005
 """Excess put down to the solver's feasibility tolerance, dB."""
+SELDOM = 0.5
+"""Share of the limit that is left, 3 dB, from which a receptor's row may be left out for a while."""
 
 
 def energy(level: Floats | float) -> Floats:
@@ -141,7 +143,8 @@ class Noise(Rule):
         new, converted = (model.presence(kind, u)[rows] for kind in ("new", "conv"))
         terms += [(place, new, most - 1.0), (place, converted, most - 1.0)]
         terms += [(place, model.keep[d.parcel_of[rows]], np.where(kept[rows], most - 1.0, 0.0))]
-        model.program.rows([f"{self.label}_{use}_{model.site_names[s]}" for s in rows], *terms, upper=most)
+        names = [f"{self.label}_{use}_{model.site_names[s]}" for s in rows]
+        model.program.rows(names, *terms, upper=most, lazy=SELDOM)
 
     def _most_emission(self, d: District, weight: dict[int, float]) -> Floats:
         """Most emission of each site, m² of the loudest use, shape (S,)."""
