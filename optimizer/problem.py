@@ -10,7 +10,7 @@ import numpy as np
 from optimizer.district import District, Floats
 from optimizer.mixing import Scale, add_mixing, separate
 from optimizer.model import AREA, SCORE, Arrays, Model
-from optimizer.proximity import add_proximity
+from optimizer.proximity import Flows, add_proximity
 from optimizer.reference import most_floor_area
 from optimizer.rules import Rule, implied_rules
 
@@ -38,12 +38,15 @@ class Problem:
     ----------
     scales : list of Scale
         Where entropy is bounded.
+    flows : Flows
+        Columns of the flow that measures proximity.
     """
 
     study: Study
     district: District
     model: Model
     scales: list[Scale]
+    flows: Flows
 
     def arrays(self) -> Arrays:
         """Return the program as it stands."""
@@ -65,7 +68,7 @@ def assemble(study: Study, district: District) -> Problem:
     rules = all_rules(study)
     model = Model(district, frozenset(study.actions.allowed), rules)
     most = most_floor_area(district, rules)
-    add_proximity(model, study.objective.proximity, most[:-1])
+    flows = add_proximity(model, study.objective.proximity, most[:-1])
     scales = add_mixing(model, mixing_weights(study), float(most[-1])) if study.objective.mixing else []
     if study.objective.density:
         sites = np.arange(len(district.sites))
@@ -75,4 +78,4 @@ def assemble(study: Study, district: District) -> Problem:
                 model.program.reward(np.asarray(column), value * np.asarray(area))
     for rule in rules:
         rule.constrain(model)
-    return Problem(study, district, model, scales)
+    return Problem(study, district, model, scales, flows)

@@ -13,10 +13,30 @@ them; what leaves a building passes its access edge.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 
-from optimizer.district import District, Floats
+from optimizer.district import Bools, District, Floats, Ints
 from optimizer.model import AREA, SCORE, Model
+
+
+@dataclass(frozen=True)
+class Flows:
+    """Columns of the flow.
+
+    Attributes
+    ----------
+    columns : ndarray of int, shape (flows,)
+    xy : ndarray, shape (flows, 2)
+        Where each starts, m.
+    walks : ndarray of bool, shape (flows,)
+        Whether it leaves a building; any decisions go with all of these at nought.
+    """
+
+    columns: Ints
+    xy: Floats
+    walks: Bools
 
 
 def reference_value(district: District, most: Floats) -> float:
@@ -31,13 +51,21 @@ def reference_value(district: District, most: Floats) -> float:
     return float(sum(k.strength * k.demand * most[use[k.client]] for k in district.linkages))
 
 
-def add_proximity(model: Model, weight: float, most: Floats) -> None:
-    """Add the flow's columns, rows and objective, weighted and divided by `reference_value`."""
+def add_proximity(model: Model, weight: float, most: Floats) -> Flows:
+    """Add the flow's columns, rows and objective, weighted and divided by `reference_value`.
+
+    Returns
+    -------
+    Flows
+        Its columns; none where proximity has no weight.
+    """
     district, program = model.district, model.program
     network, use = district.network, district.use_index
     scale = reference_value(district, most)
+    walks: list[tuple[Ints, Floats]] = []
+    inner: list[tuple[Ints, Floats]] = []
     if weight == 0 or scale == 0:
-        return
+        return Flows(np.arange(0), np.empty((0, 2)), np.zeros(0, dtype=bool))
     value = SCORE * weight / (scale * AREA)
     sites = np.arange(len(district.sites))
     reachable = np.ones(len(sites), dtype=bool)
@@ -72,6 +100,7 @@ def add_proximity(model: Model, weight: float, most: Floats) -> None:
             lower=0.0,
             upper=0.0,
         )
+        walks += [(served, district.xy), (given, district.xy), (walk, network.xy[tail])]
         within = []
         for part, terms in parts.items():
             most_client, most_supplier = terms[client][2], terms[supplier][2]
@@ -88,6 +117,7 @@ def add_proximity(model: Model, weight: float, most: Floats) -> None:
                 upper=0.0,
             )
             within.append(q)
+            inner.append((q, district.xy))
             if link.shared:
                 column, area, _ = terms[supplier]
                 program.rows(
@@ -131,6 +161,9 @@ def add_proximity(model: Model, weight: float, most: Floats) -> None:
             *((sites, terms[supplier][0], -terms[supplier][1]) for terms in parts.values()),
             upper=0.0,
         )
+    flows = np.concatenate([part for part, _ in walks + inner])
+    places = np.concatenate([xy for _, xy in walks + inner])
+    return Flows(flows, places, np.arange(len(flows)) < sum(len(part) for part, _ in walks))
 
 
 def _parts(model: Model) -> dict[str, list[tuple[np.ndarray, Floats, Floats]]]:

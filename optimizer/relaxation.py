@@ -54,6 +54,7 @@ class Relaxation:
         if large:
             self._lp.setOptionValue("solver", "ipm")
         self._held = held
+        self._order = [np.flatnonzero(held)]
         self._started = True
 
     def solve(self, clock: Clock) -> Answer:
@@ -66,6 +67,7 @@ class Relaxation:
             return answer
         self._lp.setOptionValue("solver", "simplex")
         self.x = answer.x
+        self._duals = np.array(self._lp.getSolution().row_dual), np.concatenate(self._order)
         cuts = self.problem.cut(self.x, self.tolerance, f"r{self._rounds}")
         if cuts and self._mean is not None:
             self.problem.cut((1 - INWARDS) * self.x + INWARDS * self._mean, self.tolerance, f"m{self._rounds}")
@@ -73,6 +75,19 @@ class Relaxation:
         self._rounds += 1
         self.settled = not self._add(self.x)
         return answer
+
+    def walking_prices(self) -> Floats:
+        """Return what the last solution's walks are worth to each other column, shape (columns,), model units.
+
+        By the prices of the rows that walks stand in; 0 for the walks themselves.
+        """
+        arrays = self.problem.arrays()
+        price, order = self._duals
+        walks = self.problem.flows.columns[self.problem.flows.walks]
+        touched = np.asarray(arrays.matrix[order][:, walks].getnnz(axis=1) > 0)
+        worth = -np.asarray(arrays.matrix[order[touched]].T @ price[touched])
+        worth[walks] = 0.0
+        return worth
 
     def _add(self, x: Floats | None) -> int:
         """Hold the rows that a solution breaks, and cuts made since; return their number."""
@@ -82,5 +97,6 @@ class Relaxation:
         new = np.zeros_like(held) if x is None else arrays.violated(x) & ~held
         if new.any():
             add_rows(self._lp, arrays, new)
+            self._order.append(np.flatnonzero(new))
         self._held = held | new
         return int(new.sum())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -16,17 +17,21 @@ from optimizer.model import SCORE, Arrays
 from optimizer.problem import Problem
 from optimizer.pulp_bridge import solver_by_name, to_pulp
 from optimizer.relaxation import Relaxation
-from optimizer.search import improve, round_relaxation
+from optimizer.search import choose_tile, round_by_prices, search_tile, today
 
-ROUNDING, TIGHTEN = 0.15, 0.1
-"""Shares of the time limit for one rounding of the relaxation, and for tightening its bound."""
+ROUNDING, ROUNDING_SECONDS = 0.1, 5.0
+"""Share of the time limit for rounding the relaxation, and seconds it is given in any case."""
+TILE_SHARE, SMALLEST_TILE, LARGEST_TILE = 0.15, 30, 150
+"""First size of a tile: share of all sites, and least and most sites."""
+TILE_SECONDS = 3.0
+"""Given to a tile of the first size."""
+FRUITLESS, FRUIT, GROW = 4, 1e-5, 2.0
+"""Tiles without a relative gain of so much before tiles grow by a factor, and the time they are given too."""
 FEASIBILITY = 1e-6
 """Relative excess over a row's bound put down to the solver."""
 SETTLED = 2e-4
-ROUNDINGS = 12
-"""Boxes searched before tiles."""
-CUT_EVERY = 3
-"""Tiles after which entropy is cut at the plan again."""
+CUT_EVERY = 4
+"""Tiles after which the relaxation is tightened, and entropy cut at the plan again."""
 FIRST_GAPS = (0.02, 0.005)
 """Relative gaps of the first rounds of branch and bound."""
 LARGE = 1500
@@ -178,50 +183,49 @@ class _Run:
         return answer
 
     def search(self) -> None:
-        """Round the relaxation, improve in boxes around the plan, tighten the bound, then improve tile by tile."""
-        model, scales = self.problem.model, self.problem.scales
-        for number in range(ROUNDINGS):
-            relaxed = self.relaxation.x
-            if self.done or relaxed is None:
+        """Round the relaxation, then improve the plan by tiles that grow when they no longer help."""
+        problem, relaxation, clock = self.problem, self.relaxation, self.clock
+        if self.done or relaxation.x is None:
+            return
+        self.tell("rounding the relaxation")
+        arrays = problem.arrays()
+        seconds = max(ROUNDING * clock.limit, ROUNDING_SECONDS)
+        self.offer(round_by_prices(problem, relaxation, self.broken, clock, seconds, self.threads), arrays)
+        sites = len(problem.district.sites)
+        size, fruitless = min(max(TILE_SHARE * sites, SMALLEST_TILE), LARGEST_TILE), 0
+        seconds = TILE_SECONDS
+        rng = np.random.default_rng(self.seed)
+        for number in itertools.count():
+            if self.done or self.x is None or (fruitless >= FRUITLESS and size >= sites):
                 return
-            self.tell("rounding the relaxation")
-            start = None if self.x is None else exact_entropy(scales, self.x)
-            arrays = self.problem.arrays()
-            round_relaxation(
-                model,
-                scales,
-                arrays,
-                relaxed,
-                self.clock,
-                min(self.clock.left, ROUNDING * self.clock.limit),
-                self.threads,
-                self.enough(arrays),
-                start,
+            if number % CUT_EVERY == 0:
+                self.relax(clock.elapsed)
+                problem.cut(self.x, 1e-6, f"s{number}")
+            self.tell("improving by tiles")
+            score, arrays = self.score, problem.arrays()
+            tile = choose_tile(problem, relaxation.x, self.x, round(size), rng)
+            search_tile(
+                problem,
+                relaxation.x,
+                self.x,
                 self.broken,
-                self.seed + number,
-            )
-            if self.x is not None:
-                self.problem.cut(self.x, 1e-6, f"s{number}")
-            self.relax(self.clock.elapsed + TIGHTEN * self.clock.limit)
-        while not self.done and self.x is not None and self.relaxation.x is not None:
-            self.problem.cut(self.x, 1e-6, "u")
-            self.tell("neighbourhood search")
-            arrays, score = self.problem.arrays(), self.score
-            improve(
-                model,
-                arrays,
-                exact_entropy(scales, self.x),
-                self.relaxation.x,
-                self.clock,
+                tile,
+                clock,
+                seconds,
                 self.threads,
+                self.seed + number,
                 self.enough(arrays),
-                most=CUT_EVERY,
             )
-            if self.score <= score:
-                return
+            fruitless = 0 if self.score > score * (1 + FRUIT) else fruitless + 1
+            if fruitless >= FRUITLESS and size < sites:
+                size, seconds, fruitless = size * GROW, seconds * GROW, 0
 
     def with_highs(self) -> None:
-        large = int(self.problem.arrays().integer.sum()) > LARGE
+        arrays = self.problem.arrays()
+        large = int(arrays.integer.sum()) > LARGE
+        if large:
+            self.tell("today's district")
+            self.offer(today(self.problem, self.clock, self.threads), arrays)
         self.relax(self.clock.limit / 4)
         if large:
             self.search()
