@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,7 +24,7 @@ from scipy.sparse import csgraph
 from optimizer.errors import StudyError
 from optimizer.files import read_folder
 from optimizer.rules import Check, Evidence, Rule, implied_rules
-from optimizer.uses import Linkage
+from optimizer.uses import Linkage, Use
 
 if TYPE_CHECKING:
     from optimizer.study import Study
@@ -125,101 +125,112 @@ def _evidence(study: Study, parcels: gpd.GeoDataFrame, sites: gpd.GeoDataFrame, 
     for name in ("max_far", "max_height", "max_floors", "coverage", "site_area", "year"):
         table[name] = pd.to_numeric(table[name]).astype(float)
     count = sites.groupby("parcel_id")["site"].size()
-    rows = []
-    for site in sites.itertuples():
-        if site.parcel_id not in table.index:
-            continue
-        parcel = table.loc[site.parcel_id]
-        share = 1.0 / count[site.parcel_id]
-        storeys: list[str] = []
-        area = dict.fromkeys(uses, 0.0)
-        plate = float(parcel["coverage"] * parcel["site_area"]) * share
-        if parcel["action"] == "convert":
-            today = sum(float(parcel[f"today_{u}"]) for u in uses)
-            plate = today * share / max(int(parcel["storeys_today"]), 1)
-        for item in parcel["stack"]:
-            if item["site"] != site.site:
-                continue
-            if item["use"] not in uses:
-                faults.append(f"parcel {site.parcel_id}: stack names an unknown use {item['use']!r}")
-                continue
-            area[item["use"]] += float(item["gfa_m2"])
-            if parcel["action"] == "keep":
-                continue
-            floors = int(item["to"]) - int(item["from"]) + 1
-            if item["from"] != len(storeys) + 1 or floors < 1:
-                faults.append(f"parcel {site.parcel_id}, building {site.site}: storeys do not follow one another")
-            if abs(floors * plate - item["gfa_m2"]) > AREA_TOLERANCE:
-                faults.append(
-                    f"parcel {site.parcel_id}, building {site.site}: {floors} storeys of {plate:,.1f} m² are not "
-                    f"{item['gfa_m2']:,.1f} m²"
-                )
-            storeys += [item["use"]] * floors
-        if parcel["action"] == "convert" and len(storeys) != int(parcel["storeys_today"]):
-            faults.append(
-                f"parcel {site.parcel_id}: {len(storeys)} storeys converted where {parcel['storeys_today']} stand"
-            )
-        if parcel["action"] == "keep":
-            for use in uses:
-                if abs(area[use] - float(parcel[f"today_{use}"]) * share) > AREA_TOLERANCE:
-                    faults.append(f"parcel {site.parcel_id}: kept, but its floor area of {use} is not today's")
-        if parcel["action"] == "clear" and storeys:
-            faults.append(f"parcel {site.parcel_id}: cleared, but floors stand on it")
-        rows.append(
-            {
-                "parcel_id": site.parcel_id,
-                "site": site.site,
-                "action": parcel["action"],
-                "x": site.x,
-                "y": site.y,
-                "plate": plate,
-                "storeys": storeys,
-                "block": site.block,
-                "neighbourhood": site.neighbourhood,
-                "door_node": site.door_node,
-                "access": site.access_m,
-                "reached": bool(site.reached),
-                **{f"gfa_{use}": value for use, value in area.items()},
-            }
-        )
     columns = ["parcel_id", "site", "action", "x", "y", "plate", "storeys", *(f"gfa_{u}" for u in uses)]
+    facts = table.to_dict("index")
+    rows = [
+        _building(site, facts[site.parcel_id], 1.0 / count[site.parcel_id], uses, faults)
+        for site in sites.itertuples()
+        if site.parcel_id in facts
+    ]
     buildings = pd.DataFrame(rows) if rows else pd.DataFrame(columns=columns)
-    summed = buildings.groupby("parcel_id")[[f"gfa_{u}" for u in uses]].sum().reindex(table.index).fillna(0.0)
-    for name, row in table.iterrows():
-        total = 0.0
-        for use in uses:
-            total += summed.at[name, f"gfa_{use}"]
-            if abs(row[f"gfa_{use}"] - summed.at[name, f"gfa_{use}"]) > AREA_TOLERANCE:
-                faults.append(
-                    f"parcel {name}: gfa_{use} is {row[f'gfa_{use}']:,.1f} m², its stack holds {summed.at[name, f'gfa_{use}']:,.1f}"
-                )
-            own = [s for s, p in zip(buildings["storeys"], buildings["parcel_id"], strict=True) if p == name]
-            floors = sum(stack.count(use) for stack in own)
-            if row["action"] != "keep" and floors != row[f"floors_{use}"]:
-                faults.append(f"parcel {name}: floors_{use} is {row[f'floors_{use}']}, its stacks hold {floors}")
+    floor_area = [f"gfa_{u}" for u in uses]
+    summed = buildings.groupby("parcel_id")[floor_area].sum().reindex(table.index).fillna(0.0)
+    stacks: dict[str, list[list[str]]] = {}
+    for name, storeys in zip(buildings["parcel_id"], buildings["storeys"], strict=True):
+        stacks.setdefault(name, []).append(storeys)
+    for name, area in zip(table.index, summed.to_numpy(dtype=float), strict=True):
+        row = facts[name]
         if row["action"] not in study.actions.allowed and row["action"] != "keep":
             faults.append(f"parcel {name}: action {row['action']!r} is not allowed")
-        if (
-            abs(row["gfa_m2"] - total) > AREA_TOLERANCE
-            or abs(row["far"] * row["site_area"] - total) > 1e-4 * row["site_area"]
-        ):
-            faults.append(f"parcel {name}: gfa_m2 or far is not what its stack adds up to ({total:,.1f} m²)")
-        if row["action"] != "keep":
-            own = [s for s, p in zip(buildings["storeys"], buildings["parcel_id"], strict=True) if p == name]
-            tallest = max((len(s) for s in own), default=0)
-            height = max((sum(uses[u].storey_height for u in s) for s in own), default=0.0)
-            if row["floors"] != tallest or abs(row["height_m"] - height) > 0.01:
-                faults.append(f"parcel {name}: floors or height_m is not that of its tallest building")
-        best = max(uses, key=lambda u: summed.at[name, f"gfa_{u}"]) if total > 0 else ""
-        if (
-            best != row["dominant_use"]
-            and summed.at[name, f"gfa_{best}"] > summed.at[name, f"gfa_{row['dominant_use']}"] + AREA_TOLERANCE
-            if row["dominant_use"] in uses
-            else best != row["dominant_use"]
-        ):
-            faults.append(f"parcel {name}: dominant_use is {row['dominant_use']!r}, not {best!r}")
-        table.loc[name, [f"gfa_{u}" for u in uses]] = summed.loc[name].to_numpy()
+        _same_parcel(name, row, dict(zip(uses, area, strict=True)), stacks.get(name, []), uses, faults)
+    table[floor_area] = summed[floor_area]
     return Evidence(table, buildings, uses)
+
+
+def _building(
+    site: Any, parcel: dict[str, Any], share: float, uses: Mapping[str, Use], faults: list[str]
+) -> dict[str, Any]:
+    """Return one building as its stack tells it; ``share`` is its part of the parcel."""
+    label = f"parcel {site.parcel_id}, building {site.site}"
+    storeys: list[str] = []
+    area = dict.fromkeys(uses, 0.0)
+    action = parcel["action"]
+    plate = float(parcel["coverage"] * parcel["site_area"]) * share
+    if action == "convert":
+        today = sum(float(parcel[f"today_{u}"]) for u in uses)
+        plate = today * share / max(int(parcel["storeys_today"]), 1)
+    for item in parcel["stack"]:
+        if item["site"] != site.site:
+            continue
+        if item["use"] not in uses:
+            faults.append(f"{label}: stack names an unknown use {item['use']!r}")
+            continue
+        area[item["use"]] += float(item["gfa_m2"])
+        if action == "keep":
+            continue
+        floors = int(item["to"]) - int(item["from"]) + 1
+        if item["from"] != len(storeys) + 1 or floors < 1:
+            faults.append(f"{label}: storeys do not follow one another")
+        if abs(floors * plate - item["gfa_m2"]) > AREA_TOLERANCE:
+            faults.append(f"{label}: {floors} storeys of {plate:,.1f} m² are not {item['gfa_m2']:,.1f} m²")
+        storeys += [item["use"]] * floors
+    if action == "convert" and len(storeys) != int(parcel["storeys_today"]):
+        faults.append(f"{label}: {len(storeys)} storeys converted where {parcel['storeys_today']} stand")
+    if action == "keep":
+        for use in uses:
+            if abs(area[use] - float(parcel[f"today_{use}"]) * share) > AREA_TOLERANCE:
+                faults.append(f"{label}: kept, but its floor area of {use} is not today's")
+    if action == "clear" and storeys:
+        faults.append(f"{label}: cleared, but floors stand on it")
+    return {
+        "parcel_id": site.parcel_id,
+        "site": site.site,
+        "action": action,
+        "x": site.x,
+        "y": site.y,
+        "plate": plate,
+        "storeys": storeys,
+        "block": site.block,
+        "neighbourhood": site.neighbourhood,
+        "door_node": site.door_node,
+        "access": site.access_m,
+        "reached": bool(site.reached),
+        **{f"gfa_{use}": value for use, value in area.items()},
+    }
+
+
+def _same_parcel(
+    name: str,
+    row: dict[str, Any],
+    area: dict[str, float],
+    stacks: list[list[str]],
+    uses: Mapping[str, Use],
+    faults: list[str],
+) -> None:
+    """Compare a parcel's columns with what its buildings add up to."""
+    total = sum(area.values())
+    for use, value in area.items():
+        if abs(row[f"gfa_{use}"] - value) > AREA_TOLERANCE:
+            faults.append(f"parcel {name}: gfa_{use} is {row[f'gfa_{use}']:,.1f} m², its stack holds {value:,.1f} m²")
+        floors = sum(stack.count(use) for stack in stacks)
+        if row["action"] != "keep" and floors != row[f"floors_{use}"]:
+            faults.append(f"parcel {name}: floors_{use} is {row[f'floors_{use}']}, its stacks hold {floors}")
+    if (
+        abs(row["gfa_m2"] - total) > AREA_TOLERANCE
+        or abs(row["far"] * row["site_area"] - total) > 1e-4 * row["site_area"]
+    ):
+        faults.append(f"parcel {name}: gfa_m2 or far is not what its stack adds up to ({total:,.1f} m²)")
+    if row["action"] == "keep" and row["floors"] != row["storeys_today"]:
+        faults.append(f"parcel {name}: kept, but its storeys are not today's")
+    if row["action"] != "keep":
+        tallest = max((len(s) for s in stacks), default=0)
+        height = max((sum(uses[u].storey_height for u in s) for s in stacks), default=0.0)
+        if row["floors"] != tallest or abs(row["height_m"] - height) > 0.01:
+            faults.append(f"parcel {name}: floors or height_m is not that of its tallest building")
+    best = max(area, key=lambda use: area[use]) if total > 0 else ""
+    stated = row["dominant_use"] or ""
+    if stated != best and (stated not in area or total == 0 or area[best] - area[stated] > AREA_TOLERANCE):
+        faults.append(f"parcel {name}: dominant_use is {stated!r}, not {best!r}")
 
 
 def _same_tables(parcels: gpd.GeoDataFrame, written: gpd.GeoDataFrame, faults: list[str]) -> None:

@@ -157,8 +157,17 @@ def run(
         Told each better solution of an integer program, shape (columns,); true ends the run.
     """
     told, stop = time.monotonic(), False
+    failure: BaseException | None = None
 
-    def callback(kind: Any, _message: str, out: Any, into: Any, _data: Any) -> None:
+    def callback(kind: Any, message: str, out: Any, into: Any, data: Any) -> None:
+        nonlocal failure
+        try:
+            follow(kind, out, into)
+        except BaseException as error:  # HiGHS would swallow it
+            failure = failure or error
+            into.user_interrupt = True
+
+    def follow(kind: Any, out: Any, into: Any) -> None:
         nonlocal told, stop
         if kind == highspy.cb.HighsCallbackType.kCallbackMipImprovingSolution:
             if enough is not None:
@@ -177,6 +186,8 @@ def run(
         highs.startCallback(kind)
     highs.setOptionValue("time_limit", max(highs.getRunTime(), 0.0) + max(min(seconds, clock.left), 0.01))
     highs.run()
+    if failure is not None:
+        raise failure
     status = highs.getModelStatus()
     info = highs.getInfo()
     kinds = highspy.HighsModelStatus
