@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
@@ -31,6 +32,15 @@ class UseStyle:
     name: str
     label: str
     colour: str
+
+
+def _script(data: Any) -> str:
+    """Return data as JSON that neither ends the script it stands in nor is a template to Folium, which renders twice."""
+    text = json.dumps(data, ensure_ascii=True, allow_nan=False)
+    for sign in "<>&":
+        text = text.replace(sign, f"\\u{ord(sign):04x}")
+    # Outside strings JSON never has these pairs.
+    return re.sub(r"\{(?=[{%#])", r"\\u007b", text)
 
 
 class _Views(MacroElement):
@@ -134,9 +144,7 @@ class _Views(MacroElement):
 
     def __init__(self, data: dict[str, Any]) -> None:
         super().__init__()  # type: ignore[no-untyped-call]  # branca is untyped
-        # "</" would end the script, wherever it stands in a name.
-        text = json.dumps(plain(data), ensure_ascii=True, allow_nan=False)
-        self.data = text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
+        self.data = _script(plain(data))
 
 
 STYLE = """
@@ -153,7 +161,7 @@ STYLE = """
 .up-ground { border-top: 3px solid #555; font-size: 11px; color: #555; }
 .up-table td, .up-table th { padding: 0 8px 0 0; text-align: right; font-size: 12px; }
 .up-table td:first-child, .up-table th:first-child { text-align: left; }
-.leaflet-container { background: #f7f6f2; }
+.folium-map.leaflet-container { background: #f7f6f2; }
 </style>
 """
 
@@ -243,7 +251,8 @@ def plan_map(
     ).add_to(chart)
     _Attribution(source).add_to(chart)
     root: Any = chart.get_root()
-    root.header.add_child(folium.Element(STYLE + f"<title>{escape(title)}</title>"))
+    # What is added here is a template once more.
+    root.header.add_child(folium.Element(STYLE + f"<title>{escape(title).replace('{', '&#123;')}</title>"))
     return chart
 
 
@@ -257,4 +266,4 @@ class _Attribution(MacroElement):
 
     def __init__(self, text: str) -> None:
         super().__init__()  # type: ignore[no-untyped-call]  # branca is untyped
-        self.text = json.dumps(text).replace("<", "\\u003c")
+        self.text = _script(text)
