@@ -9,10 +9,13 @@ from numpy.typing import NDArray
 from scipy import sparse
 from scipy.sparse import csgraph
 
+from geodata.sites import inner_points
+from geodata.walking import DEFAULT_SNAP, meet
+
 IntArray = NDArray[np.int64]
 
 
-def blocks(sites: gpd.GeoDataFrame, streets: gpd.GeoDataFrame | None = None) -> IntArray:
+def blocks(sites: gpd.GeoDataFrame, streets: gpd.GeoDataFrame | None = None, snap: float = DEFAULT_SNAP) -> IntArray:
     """Return the block of each site, shape (sites,).
 
     A block is a face between streets; where no face holds a site, parcels that touch form one. The sites of a
@@ -22,10 +25,12 @@ def blocks(sites: gpd.GeoDataFrame, streets: gpd.GeoDataFrame | None = None) -> 
     first = np.unique(parcel, return_index=True)[1]
     label = _touching(sites)
     if streets is not None and len(streets):
-        lines = shapely.node(shapely.union_all(shapely.force_2d(np.asarray(streets.geometry.dropna().array))))
+        parts = shapely.get_parts(shapely.force_2d(np.asarray(streets.to_crs(sites.crs).geometry.dropna().array)))
+        parts = parts[(shapely.get_type_id(parts) == shapely.GeometryType.LINESTRING) & (shapely.length(parts) > 0)]
+        lines = shapely.node(shapely.multilinestrings(meet(parts, snap)))
         faces = shapely.get_parts(shapely.polygonize([lines]))
         if len(faces):
-            points = np.asarray(sites.geometry.representative_point().array)
+            points = shapely.points(inner_points(sites))
             which, face = shapely.STRtree(faces).query(points, predicate="within")
             label = label.copy()
             label[which] = label.max() + 1 + face
@@ -52,8 +57,7 @@ def neighbourhoods(sites: gpd.GeoDataFrame, size: float) -> IntArray:
     size : float
         m.
     """
-    points = sites.geometry.representative_point()
-    xy = np.column_stack([points.x, points.y])
+    xy = inner_points(sites)
     order = np.argsort(sites["site_id"].to_numpy(dtype=str), kind="stable")
     xy = xy[order]
 

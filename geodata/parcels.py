@@ -12,6 +12,7 @@ import geopandas as gpd
 import numpy as np
 import pandas as pd
 import pyogrio
+import pyproj
 
 from geodata.errors import GeodataError
 from geodata.repairs import Finding, repair_geometry
@@ -19,6 +20,10 @@ from geodata.units import AREA, LENGTH
 
 LIMITS = ("max_far", "max_height", "max_floors", "coverage")
 DEFAULT_COVERAGE = 0.6
+MOST_STOREYS = 200
+"""Above this a number of storeys stands for an unknown one."""
+NUMBERS = (*LIMITS, "site_area", "gfa", "storeys", "year")
+"""Columns that hold numbers."""
 
 
 @dataclass(frozen=True)
@@ -117,6 +122,18 @@ def sha256(file: Path) -> str:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
+def hashes(file: Path) -> dict[str, str]:
+    """Return the SHA-256 of every file that makes up a source: a folder's, or a Shapefile's, whose values lie beside it."""
+    if file.is_dir():
+        parts = [part for part in file.rglob("*") if part.is_file()]
+    elif file.suffix.lower() == ".shp":
+        beside = (".shx", ".dbf", ".prj", ".cpg")
+        parts = [file, *(p for p in file.parent.glob(f"{file.stem}.*") if p.suffix.lower() in beside)]
+    else:
+        parts = [file]
+    return {part.as_posix(): sha256(part) for part in sorted(parts)}
+
+
 def read_layer(file: Path, layer: str | None = None) -> gpd.GeoDataFrame:
     """Read one layer of any vector file that GDAL knows.
 
@@ -127,26 +144,35 @@ def read_layer(file: Path, layer: str | None = None) -> gpd.GeoDataFrame:
     """
     if not file.exists():
         raise GeodataError(f"{file}: no such file; name a vector file (GeoPackage, GeoJSON, Shapefile, ...)")
+    name = _layer(file, layer)
+    try:
+        frame = gpd.read_file(file, layer=name, engine="pyogrio")
+    except RuntimeError as error:  # all of pyogrio's errors
+        raise GeodataError(f"{file}: layer {name!r} cannot be read to its end: {error}; is the file whole?") from None
+    if not isinstance(frame, gpd.GeoDataFrame):
+        raise GeodataError(f"{file}: layer {name!r} has no geometry")
+    if frame.empty:
+        raise GeodataError(f"{file}: layer {name!r} is empty")
+    if frame.crs is None:
+        raise GeodataError(
+            f"{file}: no coordinate reference system; add one to the file, e.g. `ogr2ogr -a_srs EPSG:26986 out.gpkg in`"
+        )
+    return frame
+
+
+def _layer(file: Path, layer: str | None) -> str:
+    """Return the name of the layer that is meant."""
     try:
         layers = [str(name) for name in pyogrio.list_layers(file)[:, 0]]
-    except pyogrio.errors.DataSourceError:
-        raise GeodataError(f"{file}: not a vector file that GDAL can read") from None
+    except pyogrio.errors.DataSourceError as error:
+        raise GeodataError(f"{file}: not a vector file that GDAL can read: {error}") from None
     if not layers:
         raise GeodataError(f"{file}: holds no layer")
     if layer is None and len(layers) > 1:
         raise GeodataError(f"{file}: holds {len(layers)} layers ({', '.join(layers)}); say which with `layer`")
     if layer is not None and layer not in layers:
         raise GeodataError(f"{file}: no layer {layer!r}{_nearest(layer, layers)}; it holds {', '.join(layers)}")
-    frame = gpd.read_file(file, layer=layer or layers[0], engine="pyogrio")
-    if not isinstance(frame, gpd.GeoDataFrame):
-        raise GeodataError(f"{file}: layer {layer or layers[0]!r} has no geometry")
-    if frame.empty:
-        raise GeodataError(f"{file}: layer {layer or layers[0]!r} is empty")
-    if frame.crs is None:
-        raise GeodataError(
-            f"{file}: no coordinate reference system; add one to the file, e.g. `ogr2ogr -a_srs EPSG:26986 out.gpkg in`"
-        )
-    return frame
+    return layer or layers[0]
 
 
 def read_parcels(source: ParcelSource, frame: gpd.GeoDataFrame | None = None) -> Parcels:
@@ -168,24 +194,30 @@ def read_parcels(source: ParcelSource, frame: gpd.GeoDataFrame | None = None) ->
         if source.file is None:
             raise GeodataError("parcels: neither a file nor a GeoDataFrame was given")
         frame, origin = read_layer(source.file, source.layer), source.file.name
-        inputs[source.file.as_posix()] = sha256(source.file)
+        inputs |= hashes(source.file)
     else:
         origin = "GeoDataFrame"
         if not isinstance(frame, gpd.GeoDataFrame):
             raise GeodataError(f"parcels: a GeoDataFrame is expected, not {type(frame).__name__}")
+        if frame.active_geometry_name is None:
+            raise GeodataError("parcels: the GeoDataFrame has no geometry; name one with frame.set_geometry(...)")
         if frame.empty:
             raise GeodataError("parcels: the GeoDataFrame is empty")
         if frame.crs is None:
             raise GeodataError("parcels: the GeoDataFrame has no CRS; set one with frame.set_crs(...)")
-    for key, column in [*source.columns.items(), *source.existing.items()]:
+    keys = {f"columns.{key}": column for key, column in source.columns.items()}
+    keys |= {f"existing.{use}": column for use, column in source.existing.items()}
+    for key, column in keys.items():
         if column not in frame.columns:
             names = [str(c) for c in frame.columns if c != frame.geometry.name]
             raise GeodataError(
-                f"{origin}: parcels.columns.{key} = {column!r}: no such column{_nearest(column, names)}; "
+                f"{origin}: parcels.{key} = {column!r}: no such column{_nearest(column, names)}; "
                 f"it has {', '.join(names)}"
             )
     findings: list[Finding] = []
     frame = frame.reset_index(drop=True)
+    for column in [*source.existing.values(), *(source.columns[name] for name in NUMBERS if name in source.columns)]:
+        _numbers(frame, column, origin)  # names the row of the file, before any is dropped or split
     ids = _ids(frame, source.columns.get("id"))
     frame = _metric(frame, source.crs, origin, findings)
     geometry, row, ids = repair_geometry(frame.geometry, ids, source.min_area, origin, findings)
@@ -197,12 +229,12 @@ def read_parcels(source: ParcelSource, frame: gpd.GeoDataFrame | None = None) ->
     out = pd.DataFrame({"parcel_id": ids})
     out["zone"] = _text(table, source.columns.get("zone"))
     out["use_code"] = _text(table, source.columns.get("use_code"))
-    out["site_area"] = _site_area(table, source, area, ids, origin, findings)
+    out["site_area"] = _site_area(table, source, area, row, ids, origin, findings)
     for name in LIMITS:
         values = _numbers(table, source.columns.get(name), origin)
         out[name] = values * (LENGTH[source.length_unit] if name == "max_height" else 1.0)
     if source.limits:
-        _join_limits(out, source.limits, inputs, findings)
+        _join_limits(out, source.limits, source.columns, inputs, findings)
     for name in LIMITS:
         if name in source.defaults:
             out[name] = out[name].fillna(source.defaults[name])
@@ -230,7 +262,7 @@ def _plain(values: pd.Series) -> pd.Series:
     """Return values as text, whole numbers without a decimal point, missing ones empty."""
 
     def text(value: object) -> str:
-        if value is None or value != value:
+        if value is None or value is pd.NA or value != value:
             return ""
         if isinstance(value, (float, np.floating)) and float(value).is_integer():
             return str(int(value))
@@ -250,6 +282,8 @@ def _ids(frame: gpd.GeoDataFrame, column: str | None) -> list[str]:
 def _numbers(table: pd.DataFrame, column: str | None, origin: str) -> np.ndarray:
     if column is None:
         return np.full(len(table), np.nan)
+    if pd.api.types.is_datetime64_any_dtype(table[column]):
+        raise GeodataError(f"{origin}: column {column!r} holds dates; numbers are expected")
     values = pd.to_numeric(table[column], errors="coerce")
     wrong = values.isna() & table[column].notna() & (table[column].astype(str).str.strip() != "")
     if wrong.any():
@@ -302,7 +336,13 @@ def _metric(frame: gpd.GeoDataFrame, crs: str | None, origin: str, findings: lis
             ) from None
         if not target.is_projected or {axis.unit_name for axis in target.axis_info} != {"metre"}:
             raise GeodataError(f"parcels.crs = {crs!r} ({target.name}): a projected CRS in metres is expected")
-    elif frame.crs.is_geographic or {axis.unit_name for axis in frame.crs.axis_info} != {"metre"}:
+        if not _true_to_area(target, present):
+            raise GeodataError(f"parcels.crs = {crs!r} ({target.name}): it distorts areas; take a national or UTM CRS")
+    elif (
+        frame.crs.is_geographic
+        or {axis.unit_name for axis in frame.crs.axis_info} != {"metre"}
+        or (not _true_to_area(frame.crs, present))
+    ):
         target = present.estimate_utm_crs()
     else:
         return frame
@@ -310,6 +350,16 @@ def _metric(frame: gpd.GeoDataFrame, crs: str | None, origin: str, findings: lis
         return frame
     findings.append(Finding("projected", (), f"{frame.crs.name} to {target.name}", "projected to a CRS in metres"))
     return frame.to_crs(target)
+
+
+def _true_to_area(crs: pyproj.CRS, geometry: gpd.GeoSeries) -> bool:
+    """Whether areas measured in a CRS are true within 1 % where the geometry lies (those of Web Mercator are not)."""
+    if not crs.is_projected:
+        return True
+    west, south, east, north = geometry.total_bounds
+    to_degrees = pyproj.Transformer.from_crs(geometry.crs, crs.geodetic_crs, always_xy=True)
+    centre = to_degrees.transform((west + east) / 2, (south + north) / 2)
+    return bool(abs(pyproj.Proj(crs).get_factors(*centre).areal_scale - 1) < 0.01)
 
 
 def _plausible(area: np.ndarray, geometry: gpd.GeoSeries, origin: str) -> None:
@@ -322,12 +372,19 @@ def _plausible(area: np.ndarray, geometry: gpd.GeoSeries, origin: str) -> None:
 
 
 def _site_area(
-    table: pd.DataFrame, source: ParcelSource, area: np.ndarray, ids: list[str], origin: str, findings: list[Finding]
+    table: pd.DataFrame,
+    source: ParcelSource,
+    area: np.ndarray,
+    row: np.ndarray,
+    ids: list[str],
+    origin: str,
+    findings: list[Finding],
 ) -> np.ndarray:
+    """Return site areas, m²; the parts of a split parcel share what its column says by their size."""
     column = source.columns.get("site_area")
     if column is None:
         return area
-    values = _numbers(table, column, origin) * AREA[source.area_unit]
+    values = _numbers(table, column, origin) * AREA[source.area_unit] * area / np.bincount(row, area)[row]
     known = np.isfinite(values) & (values > 0)
     if known.any():
         ratio = float(np.median(values[known] / area[known]))
@@ -341,6 +398,11 @@ def _site_area(
                     f"{origin}: column {column!r} is {ratio:.3g} times the polygons' area, so it looks like {unit}; "
                     f'set parcels.area_unit = "{unit}"'
                 )
+        if not 0.7 < ratio < 1.4:
+            raise GeodataError(
+                f"{origin}: column {column!r} is {ratio:.3g} times the polygons' area, which no unit explains; "
+                "is the CRS right, or are feet taken for metres?"
+            )
     if not known.all():
         names = tuple(np.array(ids, dtype=object)[~known])
         findings.append(
@@ -351,11 +413,21 @@ def _site_area(
     return np.where(known, values, area)
 
 
-def _join_limits(out: pd.DataFrame, limits: LimitsTable, inputs: dict[str, str], findings: list[Finding]) -> None:
+def _join_limits(
+    out: pd.DataFrame,
+    limits: LimitsTable,
+    columns: Mapping[str, str],
+    inputs: dict[str, str],
+    findings: list[Finding],
+) -> None:
     if not limits.file.exists():
         raise GeodataError(f"{limits.file}: no such file (parcels.limits.file)")
-    inputs[limits.file.as_posix()] = sha256(limits.file)
-    table = pyogrio.read_dataframe(limits.file, layer=limits.layer, read_geometry=False)
+    inputs |= hashes(limits.file)
+    layer = _layer(limits.file, limits.layer)
+    try:
+        table = pyogrio.read_dataframe(limits.file, layer=layer, read_geometry=False)
+    except RuntimeError as error:
+        raise GeodataError(f"{limits.file}: {error} (parcels.limits.file)") from None
     for column in [limits.key, *limits.columns.values()]:
         if column not in table.columns:
             names = [str(c) for c in table.columns]
@@ -364,12 +436,17 @@ def _join_limits(out: pd.DataFrame, limits: LimitsTable, inputs: dict[str, str],
             )
     if limits.on not in out.columns:
         raise GeodataError(f"parcels.limits.on = {limits.on!r}: zone, use_code or parcel_id is expected")
+    if limits.on in ("zone", "use_code") and limits.on not in columns:
+        raise GeodataError(
+            f"parcels.limits.on = {limits.on!r}: parcels.columns.{limits.on} is not given; name the column that holds it"
+        )
     table = table.assign(**{limits.key: _plain(table[limits.key].astype(object))})
     twice = table[limits.key][table[limits.key].duplicated()]
     if len(twice):
         raise GeodataError(f"{limits.file.name}: {limits.key} = {twice.iloc[0]!r} stands there twice")
     for name, column in limits.columns.items():
         values = pd.Series(_numbers(table, column, limits.file.name), index=table[limits.key])
+        _in_range(name, values, f"{limits.file.name}: {limits.key}")
         factor = LENGTH[limits.length_unit] if name == "max_height" else 1.0
         out[name] = out[name].fillna(out[limits.on].map(values) * factor)
     unknown = ~out[limits.on].isin(table[limits.key])
@@ -385,15 +462,19 @@ def _join_limits(out: pd.DataFrame, limits: LimitsTable, inputs: dict[str, str],
         )
 
 
+def _in_range(name: str, values: pd.Series, whose: str) -> None:
+    """Refuse a limit out of range; `values` are indexed by what the message names."""
+    bad = (values < 0) | ((values > 1) | (values == 0) if name == "coverage" else False)
+    if bad.any():
+        expected = "a share above 0 and at most 1" if name == "coverage" else "a number of at least 0"
+        raise GeodataError(
+            f"{whose} {values.index[bad][0]!r}: {name} = {values[bad].iloc[0]:g}: {expected} is expected"
+        )
+
+
 def _valid_limits(out: pd.DataFrame, origin: str) -> None:
     for name in LIMITS:
-        bad = (out[name] < 0) | ((out[name] > 1) | (out[name] == 0) if name == "coverage" else False)
-        if bad.any():
-            i = int(np.flatnonzero(bad)[0])
-            expected = "a share above 0 and at most 1" if name == "coverage" else "a number of at least 0"
-            raise GeodataError(
-                f"{origin}: parcel {out['parcel_id'][i]!r}: {name} = {out[name][i]:g}: {expected} is expected"
-            )
+        _in_range(name, out.set_index("parcel_id")[name], f"{origin}: parcel")
     unbounded = out[["max_far", "max_height", "max_floors"]].isna().all(axis=1)
     if unbounded.any():
         i = int(np.flatnonzero(unbounded)[0])
@@ -438,6 +519,10 @@ def _floor_area(
                 "or a column for each use under parcels.existing"
             )
         values = cleaned(source.columns["gfa"], out["use_code"].to_numpy() != "")
+        listed_codes = [str(code) for codes in source.codes.values() for code in codes]
+        twice = {code for code in listed_codes if listed_codes.count(code) > 1}
+        if twice:
+            raise GeodataError(f"parcels.codes: {', '.join(sorted(twice))} stands under more than one use; keep one")
         lookup = {str(code): use for use, codes in source.codes.items() for code in codes}
         use_of = out["use_code"].map(lookup).fillna(source.unmapped or "")
         unknown = (use_of == "") & (values > 0)
@@ -484,10 +569,10 @@ def _storeys(out: pd.DataFrame, given: np.ndarray, source: ParcelSource, finding
     area = out[[f"gfa_{use}" for use in source.uses]].sum(axis=1).to_numpy()
     land = out["site_area"].to_numpy()
     built = area > 0
-    given = np.where(given >= 1, given, source.defaults.get("storeys", np.nan))
+    given = np.where((given >= 1) & (given <= MOST_STOREYS), given, source.defaults.get("storeys", np.nan))
     estimate = np.ceil(area / (out["coverage"].to_numpy() * land) - 1e-9)
     unknown = built & np.isnan(given)
-    storeys = np.where(np.isnan(given), np.maximum(estimate, 1), np.maximum(np.round(given), 1))
+    storeys = np.where(np.isnan(given), np.clip(estimate, 1, MOST_STOREYS), np.maximum(np.round(given), 1))
     least = np.ceil(area / land - 1e-9)
     tight = built & (storeys < least)
     storeys = np.where(built, np.maximum(storeys, least), 0)
@@ -496,7 +581,7 @@ def _storeys(out: pd.DataFrame, given: np.ndarray, source: ParcelSource, finding
             Finding(
                 "unknown_storeys",
                 tuple(ids[unknown]),
-                f"{int(unknown.sum())} with floor area but no number of storeys",
+                f"{int(unknown.sum())} with floor area but no number of storeys from 1 to {MOST_STOREYS}",
                 "estimated from floor area and coverage",
             )
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 
 import geopandas as gpd
@@ -62,7 +63,7 @@ def repair_geometry(
     GeodataError
         When nothing is left.
     """
-    names = np.array(ids, dtype=object)
+    names = np.array([name or f"(row {i + 1})" for i, name in enumerate(ids)], dtype=object)
     shapes = np.asarray(geometry.array)
 
     def note(kind: str, where: np.ndarray, message: str, action: str) -> None:
@@ -76,24 +77,25 @@ def repair_geometry(
     shapes = shapely.force_2d(shapes)
     invalid = ~missing & ~shapely.is_valid(shapes)
     note("invalid_polygon", invalid, "with an invalid polygon (crossing or touching itself)", "made valid")
-    shapes = np.where(invalid, shapely.make_valid(shapes), shapes)
+    shapes = np.where(invalid, shapely.make_valid(shapes, method="structure", keep_collapsed=False), shapes)
     kept = np.flatnonzero(~missing)
     parts, source = shapely.get_parts(shapes[kept], return_index=True)
     inner, again = shapely.get_parts(parts, return_index=True)  # collections hold multipolygons
     parts, source = inner, kept[source[again]]
     polygon = shapely.get_type_id(parts) == shapely.GeometryType.POLYGON
     parts, source = parts[polygon], source[polygon]
+    areal = np.isin(np.arange(len(names)), source)
+    note("no_polygon", ~missing & ~areal, "that are points or lines, or polygons without area", "dropped")
     area = shapely.area(parts)
     order = np.lexsort((-area, source))
     parts, source, area = parts[order], source[order], area[order]
     width = np.divide(2 * area, shapely.length(parts), out=np.zeros_like(area), where=area > 0)
     sliver = (area < min_area) | (width < NARROWEST)
-    gone = np.setdiff1d(kept, source[~sliver])
-    if len(gone):
+    if sliver.any():
         note(
             "sliver",
-            np.isin(np.arange(len(names)), gone),
-            f"smaller than {min_area:g} m² or narrower than {NARROWEST:g} m",
+            np.isin(np.arange(len(names)), source[sliver]),
+            f"that are, or have parts, smaller than {min_area:g} m² or narrower than {NARROWEST:g} m",
             "dropped",
         )
     parts, source = parts[~sliver], source[~sliver]
@@ -101,27 +103,31 @@ def repair_geometry(
         raise GeodataError(f"{origin}: no polygon is left after repairs; are units and CRS right?")
     several = np.bincount(source, minlength=len(names)) > 1
     note("multipart", several, "of several polygons", "split; today's floors stay with the largest")
-    unique = _unique([str(names[i]) for i in source], findings)
+    again = np.zeros(len(source), dtype=bool)
+    again[1:] = source[1:] == source[:-1]
+    unique = _unique([ids[i] for i in source], again, findings)
     shapes = shapely.orient_polygons(parts)
     result = gpd.GeoSeries(shapes, crs=geometry.crs)
     keep = _overlaps(result, unique, findings)
     return result[keep].reset_index(drop=True), source[keep], [i for i, k in zip(unique, keep, strict=True) if k]
 
 
-def _unique(ids: list[str], findings: list[Finding]) -> list[str]:
-    """Return ids with -2, -3 ... added to repeated ones, empty ones numbered."""
+def _unique(ids: list[str], part: np.ndarray, findings: list[Finding]) -> list[str]:
+    """Return ids with -2, -3 ... added to repeated ones, empty ones numbered; further parts of a parcel are no fault."""
+    count = Counter(ids)
     taken: set[str] = set(ids)
     seen: dict[str, int] = {}
     out, repeated = [], []
-    for name in ids:
+    for name, further in zip(ids, part, strict=True):
         base = name or "parcel"
         seen[base] = seen.get(base, 0) + 1
         label = base
-        if seen[base] > 1 or not name:
+        if not name or (seen[base] > 1 and count[name] > 1):
             while label in taken or not label:
                 label = f"{base}-{seen[base]}"
                 seen[base] += label in taken
-            repeated.append(label)
+            if not further:
+                repeated.append(label)
         taken.add(label)
         out.append(label)
     if repeated:

@@ -110,7 +110,7 @@ def _cut(shape: shapely.Geometry, share: float, anchor: FloatArray) -> tuple[sha
     def excess(position: float) -> float:
         return float(shapely.area(shapely.intersection(shape, side(position))) / shape.area - share)
 
-    knife = side(brentq(excess, low, high, xtol=1e-9 * (high - low)))
+    knife = side(brentq(excess, low - 0.5, high + 0.5, xtol=1e-9 * (high - low)))
     return _polygons(shapely.intersection(shape, knife)), _polygons(shapely.difference(shape, knife))
 
 

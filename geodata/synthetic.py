@@ -9,6 +9,8 @@ import numpy as np
 import pandas as pd
 import shapely
 
+from geodata.errors import GeodataError
+
 LOTS_ACROSS, LOTS_DEEP = 4, 2
 STREET = 14.0
 """Width of a street, m."""
@@ -37,6 +39,8 @@ def synthetic_district(
     GeoDataFrame
         Street centre lines between the blocks.
     """
+    if parcels < 1:
+        raise GeodataError(f"parcels = {parcels}: a district has at least 1 parcel")
     rng = np.random.default_rng(seed)
     count = -(-parcels // (LOTS_ACROSS * LOTS_DEEP))
     columns = int(np.ceil(np.sqrt(count)))

@@ -14,12 +14,15 @@ from scipy.sparse import csgraph
 from scipy.spatial import cKDTree
 
 from geodata.errors import GeodataError
+from geodata.sites import inner_points
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
 
 MIN_ACCESS = 5.0
 """Shortest way from inside a building to the network, m."""
+DEFAULT_SNAP = 1.0
+"""Street ends this near one another are joined, m."""
 MAX_ACCESS = 300.0
 """Doors further than this from any street reach nothing, m."""
 
@@ -58,11 +61,11 @@ class WalkingNetwork:
     findings: tuple[str, ...]
 
 
-def street_network(streets: gpd.GeoDataFrame, sites: gpd.GeoDataFrame, snap: float = 1.0) -> WalkingNetwork:
+def street_network(streets: gpd.GeoDataFrame, sites: gpd.GeoDataFrame, snap: float = DEFAULT_SNAP) -> WalkingNetwork:
     """Link sites along street centre lines.
 
-    Lines are cut where they cross, ends within `snap` m are joined and the largest connected part is kept.
-    Each site attaches at the point of the street nearest to a point inside it. Dead ends without doors and
+    Lines are cut where they cross, ends within `snap` m of one another or of a line are joined, and the largest
+    connected part is kept. Each site attaches at the point of the street nearest to a point inside it. Dead ends without doors and
     nodes that only pass through are taken out; distances between doors stay the same.
 
     Raises
@@ -76,7 +79,7 @@ def street_network(streets: gpd.GeoDataFrame, sites: gpd.GeoDataFrame, snap: flo
     lines = lines[(shapely.get_type_id(lines) == shapely.GeometryType.LINESTRING) & (shapely.length(lines) > 0)]
     if not len(lines):
         raise GeodataError("streets: no line found; street centre lines are expected")
-    noded = shapely.get_parts(shapely.line_merge(shapely.node(shapely.multilinestrings(lines))))
+    noded = shapely.get_parts(shapely.line_merge(shapely.node(shapely.multilinestrings(meet(lines, snap)))))
     ends = np.concatenate([shapely.get_coordinates(shapely.get_point(noded, i)) for i in (0, -1)])
     close = cKDTree(ends).query_pairs(snap, output_type="ndarray")
     label = csgraph.connected_components(
@@ -97,7 +100,7 @@ def street_network(streets: gpd.GeoDataFrame, sites: gpd.GeoDataFrame, snap: flo
         )
     noded, tail, head, length = noded[main], tail[main], head[main], length[main]
 
-    points = np.asarray(sites.geometry.representative_point().array)
+    points = shapely.points(inner_points(sites))
     nearest, gap = shapely.STRtree(noded).query_nearest(points, return_distance=True, all_matches=False)
     street = nearest[1]
     along = shapely.line_locate_point(noded[street], points)
@@ -106,6 +109,22 @@ def street_network(streets: gpd.GeoDataFrame, sites: gpd.GeoDataFrame, snap: flo
     unreached = np.flatnonzero(gap > MAX_ACCESS)
     xy, edges, lengths, door = _simplify(xy, edges, lengths, door)
     return WalkingNetwork(xy, edges, lengths, door, access, unreached, "streets", tuple(findings))
+
+
+def meet(lines: np.ndarray, snap: float) -> np.ndarray:
+    """Give lines a vertex wherever another one ends within `snap` m of their middle, so that noding cuts them there."""
+    ends = np.concatenate([shapely.get_point(lines, 0), shapely.get_point(lines, -1)])
+    end, line = shapely.STRtree(lines).query(ends, predicate="dwithin", distance=snap)
+    along = shapely.line_locate_point(lines[line], ends[end])
+    inner = (end % len(lines) != line) & (along > snap) & (along < shapely.length(lines[line]) - snap)
+    result = lines.copy()
+    for k in np.unique(line[inner]):
+        here = inner & (line == k)
+        xy = shapely.get_coordinates(lines[k])
+        at = np.concatenate([[0.0], np.cumsum(np.hypot(*np.diff(xy, axis=0).T)), along[here]])
+        xy = np.concatenate([xy, shapely.get_coordinates(ends[end[here]])])
+        result[k] = shapely.linestrings(xy[np.argsort(at, kind="stable")])
+    return result
 
 
 def _split(
@@ -199,8 +218,7 @@ def parcel_network(sites: gpd.GeoDataFrame, gap: float = 30.0) -> WalkingNetwork
         Bridges longer than this are named, m.
     """
     shapes = np.asarray(sites.geometry.array)
-    points = sites.geometry.representative_point()
-    xy = np.column_stack([points.x, points.y])
+    xy = inner_points(sites)
     a, b = shapely.STRtree(shapes).query(shapes, predicate="dwithin", distance=0.5)
     edges = np.column_stack([a, b])[a < b]
     findings = []
@@ -234,7 +252,7 @@ def _bridges(shapes: np.ndarray, part: IntArray, count: int) -> IntArray:
             )
             best = int(np.argmin(distance))
             links.append((own[i[best]], other[j[best]]))
-    return np.array(links)
+    return np.unique(np.sort(links, axis=1), axis=0)
 
 
 def walking_distance(network: WalkingNetwork, limit: float) -> sparse.csr_matrix:

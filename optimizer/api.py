@@ -24,6 +24,7 @@ from optimizer.study import Study, load_study
 def solve(
     study: Study | Path | str | Mapping[str, Any],
     parcels: gpd.GeoDataFrame | None = None,
+    streets: gpd.GeoDataFrame | None = None,
     *,
     report: Report | None = None,
 ) -> Plan:
@@ -35,6 +36,8 @@ def solve(
         A study file, its content, or what `load_study` returned.
     parcels : GeoDataFrame, optional
         Parcels in place of the study's file; any CRS, columns as the study maps them.
+    streets : GeoDataFrame, optional
+        Street centre lines in place of the study's file; any CRS.
     report : callable, optional
         Told the progress (`optimizer.solving.Progress`).
 
@@ -56,7 +59,7 @@ def solve(
     """
     started = time.monotonic()
     asked = load_study(study)
-    district = read_district(asked, parcels)
+    district = read_district(asked, parcels, streets)
     problem = assemble(asked, district)
     solution = solve_problem(problem, report)
     action, floors = read_solution(problem.model, solution.x)
@@ -64,10 +67,14 @@ def solve(
     return Plan(asked, district, action, floors, _result(plan, solution, time.monotonic() - started))
 
 
-def check(study: Study | Path | str | Mapping[str, Any], parcels: gpd.GeoDataFrame | None = None) -> District:
+def check(
+    study: Study | Path | str | Mapping[str, Any],
+    parcels: gpd.GeoDataFrame | None = None,
+    streets: gpd.GeoDataFrame | None = None,
+) -> District:
     """Read, repair and validate without solving; the findings are in ``district.found.findings``."""
     asked = load_study(study)
-    district = read_district(asked, parcels)
+    district = read_district(asked, parcels, streets)
     assemble(asked, district)
     return district
 

@@ -11,9 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from geodata.groups import blocks, neighbourhoods
-from geodata.parcels import Parcels, read_layer, read_parcels, sha256
-from geodata.sites import divide
-from geodata.walking import WalkingNetwork, parcel_network, street_network
+from geodata.parcels import Parcels, hashes, read_layer, read_parcels
+from geodata.sites import divide, inner_points
+from geodata.walking import DEFAULT_SNAP, WalkingNetwork, parcel_network, street_network
 from optimizer.errors import StudyError
 from optimizer.uses import Linkage, Use
 
@@ -156,8 +156,7 @@ class District:
     @cached_property
     def xy(self) -> Floats:
         """A point inside each site, m, shape (S, 2)."""
-        points = self.sites.geometry.representative_point()
-        return np.column_stack([points.x, points.y])
+        return inner_points(self.sites)
 
     def select(self, where: str | None, rule: str) -> Bools:
         """Return the parcels that an expression chooses, shape (P,).
@@ -191,7 +190,9 @@ def select(parcels: gpd.GeoDataFrame, where: str | None, rule: str) -> Bools:
     return values
 
 
-def read_district(study: Study, frame: gpd.GeoDataFrame | None = None) -> District:
+def read_district(
+    study: Study, frame: gpd.GeoDataFrame | None = None, streets: gpd.GeoDataFrame | None = None
+) -> District:
     """Read the study's parcels and streets, divide large parcels and link all doors.
 
     Parameters
@@ -199,6 +200,8 @@ def read_district(study: Study, frame: gpd.GeoDataFrame | None = None) -> Distri
     study : Study
     frame : GeoDataFrame, optional
         Parcels from Python in place of the study's file.
+    streets : GeoDataFrame, optional
+        Street centre lines in place of the study's file.
 
     Raises
     ------
@@ -212,14 +215,12 @@ def read_district(study: Study, frame: gpd.GeoDataFrame | None = None) -> Distri
         found.frame["protected"] |= select(found.frame, study.parcels.open_land, "parcels.open_land")
     sites = divide(found.frame, study.sites.plate)
     inputs = dict(found.inputs)
-    streets = None
-    if study.streets is not None:
+    if streets is None and study.streets is not None:
         file = study.path(study.streets.file)
-        streets = read_layer(file, study.streets.layer).to_crs(found.frame.crs)
-        inputs[file.as_posix()] = sha256(file)
-        network = street_network(streets, sites, study.streets.snap)
-    else:
-        network = parcel_network(sites)
+        streets = read_layer(file, study.streets.layer)
+        inputs |= hashes(file)
+    snap = study.streets.snap if study.streets else DEFAULT_SNAP
+    network = parcel_network(sites) if streets is None else street_network(streets, sites, snap)
     return District(
         parcels=found.frame,
         sites=sites,
@@ -227,7 +228,7 @@ def read_district(study: Study, frame: gpd.GeoDataFrame | None = None) -> Distri
         linkages=study.linkage_list,
         network=network,
         groups={
-            "block": blocks(sites, streets),
+            "block": blocks(sites, streets, snap),
             "neighbourhood": neighbourhoods(sites, study.objective.neighbourhood_size),
         },
         found=found,

@@ -18,6 +18,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from geodata.parcels import LimitsTable, ParcelSource
+from geodata.walking import DEFAULT_SNAP
 from optimizer.errors import StudyError
 from optimizer.rules import Rule, rule_kinds
 from optimizer.uses import Linkage, Use, default_linkages, default_uses
@@ -92,7 +93,7 @@ class StreetsSection(Section):
 
     file: str
     layer: str | None = None
-    snap: Positive = 1.0
+    snap: Positive = DEFAULT_SNAP
 
 
 class SitesSection(Section):
