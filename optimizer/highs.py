@@ -127,8 +127,8 @@ def load(arrays: Arrays, *, relaxed: bool = False, threads: int = 1, seed: int =
         kinds = (highspy.HighsVarType.kContinuous, highspy.HighsVarType.kInteger)
         program.integrality_ = [kinds[int(whole)] for whole in arrays.integer]
     global _threads
-    if _threads not in (None, threads):
-        # The pool of threads is one for the whole process and keeps its first size until it is let go.
+    if _threads != threads:
+        # The pool of threads is one for the whole process and keeps its first size, whoever set it, until let go.
         highspy.Highs.resetGlobalScheduler(False)
     _threads = threads
     highs = _new()

@@ -29,17 +29,22 @@ def names_for_files(names: list[str]) -> list[str]:
     return unique
 
 
-def to_pulp(arrays: Arrays, name: str = "upstairs") -> tuple[pulp.LpProblem, list[pulp.LpVariable]]:
+def to_pulp(arrays: Arrays, *, minimise: bool = False) -> tuple[pulp.LpProblem, list[pulp.LpVariable]]:
     """Hand a program over to PuLP.
+
+    Parameters
+    ----------
+    minimise : bool
+        State the objective negated, as a minimisation.
 
     Returns
     -------
     LpProblem
-        Maximisation; rows with two different finite bounds become two constraints.
+        Rows with two different finite bounds become two constraints.
     list of LpVariable
         In the order of the columns.
     """
-    problem = pulp.LpProblem(names_for_files([name])[0], pulp.LpMaximize)
+    problem = pulp.LpProblem("upstairs", pulp.LpMinimize if minimise else pulp.LpMaximize)
     make = problem.add_variable if PULP_4 else pulp.LpVariable
     variables = [
         make(
@@ -55,7 +60,7 @@ def to_pulp(arrays: Arrays, name: str = "upstairs") -> tuple[pulp.LpProblem, lis
     if not PULP_4:
         problem.addVariables(variables)
     used = np.flatnonzero(arrays.cost)
-    problem.setObjective(_expression(variables, used, arrays.cost[used]))
+    problem.setObjective(_expression(variables, used, arrays.cost[used] * (-1 if minimise else 1)))
     matrix = sparse.csr_matrix(arrays.matrix)
     for row, label in enumerate(names_for_files(arrays.row_names)):
         part = slice(matrix.indptr[row], matrix.indptr[row + 1])
@@ -112,6 +117,39 @@ def solver_by_name(name: str, gap: float, seconds: float, threads: int) -> Any:
     return solver
 
 
+def run_solver(arrays: Arrays, name: str, gap: float, seconds: float, threads: int) -> tuple[str, Floats | None]:
+    """Solve a program with a solver of PuLP.
+
+    Returns
+    -------
+    str
+        ``optimal`` (within the gap), ``infeasible`` or ``limit``.
+    ndarray or None
+        Values, shape (columns,), whole where they must be; None where the solver gave none.
+
+    Raises
+    ------
+    SolverError
+        When the solver is missing or fails.
+    """
+    problem, variables = to_pulp(arrays)
+    try:
+        found = problem.solve(solver_by_name(name, gap, seconds, threads))
+    except pulp.PulpSolverError as error:
+        raise SolverError(f"solver {name} failed: {error}; try --solver HiGHS") from None
+    status = found.status.name if PULP_4 else pulp.LpStatus[found]
+    if status == "Infeasible":
+        return "infeasible", None
+    values = [variable.varValue for variable in variables]
+    # Columns that stand in no row and have no cost are left out by PuLP.
+    used = np.bincount(arrays.matrix.indices, minlength=len(arrays.cost)) + (arrays.cost != 0) > 0
+    if any(value is None and needed for value, needed in zip(values, used, strict=True)):
+        return "limit", None
+    x = np.array([0.0 if value is None else float(value) for value in values])
+    x[arrays.integer] = np.rint(x[arrays.integer])
+    return "optimal" if status in ("Optimal", "GapLimit") else "limit", x
+
+
 def write_program(arrays: Arrays, file: Path, *, mps: bool) -> None:
     """Write a program as an LP or MPS file, whole or not at all.
 
@@ -119,11 +157,11 @@ def write_program(arrays: Arrays, file: Path, *, mps: bool) -> None:
     """
     if not file.parent.is_dir():
         raise StudyError(f"{file}: the folder {file.parent} does not exist")
-    problem, _ = to_pulp(arrays)
+    problem, _ = to_pulp(arrays, minimise=mps)
     draft = file.with_name(f".{file.name}.part")
     try:
         if mps:
-            problem.writeMPS(str(draft), mpsSense=pulp.LpMinimize)
+            problem.writeMPS(str(draft))
         else:
             problem.writeLP(str(draft))
         draft.replace(file)

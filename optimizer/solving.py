@@ -7,15 +7,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-import pulp
 
 from optimizer.district import Floats
-from optimizer.errors import InfeasibleError, LimitError, SolverError
+from optimizer.errors import InfeasibleError, LimitError
 from optimizer.highs import Answer, Clock, load, run, start_from
 from optimizer.mixing import exact_entropy, slack
 from optimizer.model import SCORE, Arrays
 from optimizer.problem import Problem
-from optimizer.pulp_bridge import solver_by_name, to_pulp
+from optimizer.pulp_bridge import run_solver, solver_by_name
 from optimizer.relaxation import Relaxation
 from optimizer.search import choose_tile, round_by_prices, search_tile, today
 
@@ -247,32 +246,17 @@ class _Run:
         for number in range(50):
             arrays = self.problem.arrays()
             self.tell(name)
-            problem, variables = to_pulp(arrays)
-            solver = solver_by_name(name, self.gap / 4, max(self.clock.left, 1.0), self.threads)
-            try:
-                problem.solve(solver)
-            except pulp.PulpSolverError as error:
-                raise SolverError(f"solver {name} failed: {error}; try --solver HiGHS") from None
-            values = [variable.varValue for variable in variables]
-            status = pulp.LpStatus[problem.status]
-            if status == "Infeasible":
+            status, x = run_solver(arrays, name, self.gap / 4, max(self.clock.left, 1.0), self.threads)
+            if status == "infeasible":
                 raise InfeasibleError(explain(self.problem))
-            if any(value is None for value, used in zip(values, _used(arrays), strict=True) if used):
+            if x is None:
                 return
-            x = np.array([0.0 if value is None else float(value) for value in values])
-            x[arrays.integer] = np.rint(x[arrays.integer])
-            if status == "Optimal" and self.clock.left > 0:
+            if status == "optimal" and self.clock.left > 0:
                 # PuLP does not pass a bound on; a solver that stopped by itself is within the gap it was given.
                 self.lower_bound_to(float(arrays.cost @ x) * (1 + self.gap / 4))
             self.offer(x, arrays)
             if self.done or not self.problem.cut(x, 1e-6, f"p{number}"):
                 return
-
-
-def _used(arrays: Arrays) -> list[bool]:
-    count = np.bincount(arrays.matrix.indices, minlength=len(arrays.cost)) + (arrays.cost != 0)
-    used: list[bool] = (count > 0).tolist()
-    return used
 
 
 def solve_problem(problem: Problem, report: Report | None = None) -> Solution:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar
 
 import numpy as np
 from pydantic import Field, model_validator
-from scipy.spatial import distance_matrix
+from scipy.spatial.distance import cdist
 
 from optimizer.rules.base import Check, Evidence, Rule, compare
 
@@ -127,7 +127,7 @@ class Noise(Rule):
         storeys = d.storeys_today[d.parcel_of]
         kept = d.existing_at[:, u] > 0
         rows = np.flatnonzero(chosen & (kept | (d.storey_limit[:, u] > 0) | (storeys > 0)))
-        kernel = geometric_divergence(distance_matrix(d.xy[rows], d.xy)) * (power / self._room(use))
+        kernel = geometric_divergence(cdist(d.xy[rows], d.xy)) * (power / self._room(use))
         kernel[np.arange(len(rows)), rows] = 0.0
         far = 0.0 if self.reach is None else float(geometric_divergence(np.array(self.reach)) * power / self._room(use))
         most = _knapsack(np.maximum(kernel, far), cap, total)
@@ -166,7 +166,7 @@ class Noise(Rule):
             receptor = np.flatnonzero((table[f"gfa_{limited}"] > 0.01) & table["parcel_id"].isin(chosen))
             if not len(receptor):
                 continue
-            kernel = geometric_divergence(distance_matrix(xy[receptor], xy))
+            kernel = geometric_divergence(cdist(xy[receptor], xy))
             kernel[np.arange(len(receptor)), receptor] = 0.0
             arriving = kernel @ power + (0.0 if self.background is None else energy(self.background))
             level = 10.0 * np.log10(np.maximum(arriving, 1.0))
