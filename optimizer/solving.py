@@ -144,9 +144,9 @@ class _Run:
 
     @property
     def tolerance(self) -> float:
-        """Excess of entropy that is let pass, m²: a share of the gap, spread over the district."""
+        """Excess of entropy that the relaxation lets pass, m²; plans are cut to the end."""
         total = float(self.problem.district.site_area.sum())
-        return self.problem.study.solve.mixing_tolerance * min(self.gap, 0.01) * total / 10 + 1e-6
+        return self.problem.study.solve.mixing_tolerance * total / 1000 + 1e-6
 
     def relax(self, until: float) -> None:
         """Solve the relaxation again and again until its bound settles, or some second has come."""
