@@ -6,7 +6,6 @@ In such a box one row a building states its entropy exactly, in place of the cut
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -35,7 +34,7 @@ def boxed(
     problem: Problem,
     relaxed: Floats,
     start: Floats | None,
-    also: Sequence[Floats],
+    needed: set[int],
     rng: np.random.Generator,
     widen: int = 0,
 ) -> Arrays:
@@ -51,8 +50,8 @@ def boxed(
         A vertex of the relaxation.
     start : ndarray, shape (columns,), or None
         The plan.
-    also : sequence of ndarray
-        Solutions that broke lazy rows; these rows are not left out.
+    needed : set of int
+        Lazy rows that some solution broke; they are not left out.
     widen : int
         Floors that the box reaches further; entropy is then bounded by the usual cuts.
     """
@@ -85,7 +84,9 @@ def boxed(
                 for coefficients in around(scale, x):
                     rows.bound_entropy(scale, coefficients)
     held = dataclasses.replace(arrays, lower=lower, upper=upper)
-    return rows.added_to(held.rows(held.pressing([*points, *also]) & ~replaced))
+    pressing = held.pressing(points)
+    pressing[list(needed)] = True
+    return rows.added_to(held.rows(pressing & ~replaced))
 
 
 def _box(

@@ -251,6 +251,8 @@ def _buildings(model: Model, value: float) -> list[Scale]:
         ("new", model.new, d.plate, d.storey_limit.max(axis=1), model.redevelop),
     ):
         chosen = np.flatnonzero((most > 1) & (plate > 0))
+        if not len(chosen):
+            continue
         names = [f"mix_{kind}_{model.site_names[s]}" for s in chosen]
         entropy = program.columns(names, cost=value)
         scale = Scale(

@@ -1,13 +1,14 @@
 """Plans for programs too large to leave to branch and bound.
 
 Today's district first; then the relaxation rounded, its walks replaced by their prices; then the plan improved tile
-by tile. Every step is an integer program over all rows of the whole, so no step can break a rule.
+by tile. Every step is an integer program over the rows of the whole, but for lazy ones that are far from binding; the
+caller checks those and names the solutions that broke one.
 """
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 import numpy as np
 
@@ -58,7 +59,7 @@ def complete(problem: Problem, x: Floats, clock: Clock, threads: int) -> Floats 
 
 
 def round_by_prices(
-    problem: Problem, relaxation: Relaxation, also: Sequence[Floats], clock: Clock, seconds: float, threads: int
+    problem: Problem, relaxation: Relaxation, needed: set[int], clock: Clock, seconds: float, threads: int
 ) -> Floats | None:
     """Return a plan near the relaxation, found without walks; None where there is none or time is up.
 
@@ -71,7 +72,7 @@ def round_by_prices(
     rng = np.random.default_rng(0)
     until = clock.elapsed + seconds
     for widen in WIDER:
-        arrays = problem.arrays() if widen is None else boxed(problem, relaxation.x, None, also, rng, widen)
+        arrays = problem.arrays() if widen is None else boxed(problem, relaxation.x, None, needed, rng, widen)
         upper = arrays.upper.copy()
         upper[problem.flows.columns[problem.flows.walks]] = 0.0
         highs = load(dataclasses.replace(arrays, upper=upper, cost=arrays.cost + prices), threads=threads)
@@ -88,7 +89,7 @@ def search_tile(
     problem: Problem,
     relaxed: Floats,
     plan: Floats,
-    also: Sequence[Floats],
+    needed: set[int],
     tile: Bools,
     clock: Clock,
     seconds: float,
@@ -103,7 +104,7 @@ def search_tile(
     """
     d, flows = problem.district, problem.flows
     start = exact_entropy(problem.scales, plan)
-    box = boxed(problem, relaxed, start, also, np.random.default_rng(seed))
+    box = boxed(problem, relaxed, start, needed, np.random.default_rng(seed))
     parcels = np.zeros(len(d.parcels), dtype=bool)
     parcels[d.parcel_of[tile]] = True
     held = box.integer & ~problem.model.decisions(parcels)

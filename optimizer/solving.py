@@ -101,7 +101,7 @@ class _Run:
         self.bound = np.inf
         self.phase = ""
         self.relaxation = Relaxation(problem, self.threads, self.tolerance)
-        self.broken: list[Floats] = []
+        self.needed: set[int] = set()
 
     def tell(self, phase: str | None = None, bound: float = np.inf) -> None:
         self.phase = phase or self.phase
@@ -114,8 +114,9 @@ class _Run:
         if x is None:
             return False
         whole = self.problem.arrays() if len(arrays.row_names) < self.problem.model.program.height else arrays
-        if (whole.violated(x, FEASIBILITY) & ~whole.cut).any():
-            self.broken.append(x)
+        broken = np.flatnonzero(whole.violated(x, FEASIBILITY) & ~whole.cut)
+        if len(broken):
+            self.needed.update(broken.tolist())
             return False
         score = (float(arrays.cost @ x) - slack(self.problem.scales, x, arrays.cost)) / SCORE
         if score <= self.score:
@@ -189,7 +190,7 @@ class _Run:
         self.tell("rounding the relaxation")
         arrays = problem.arrays()
         seconds = max(ROUNDING * clock.limit, ROUNDING_SECONDS)
-        self.offer(round_by_prices(problem, relaxation, self.broken, clock, seconds, self.threads), arrays)
+        self.offer(round_by_prices(problem, relaxation, self.needed, clock, seconds, self.threads), arrays)
         sites = len(problem.district.sites)
         size, fruitless = min(max(TILE_SHARE * sites, SMALLEST_TILE), LARGEST_TILE), 0
         seconds = TILE_SECONDS
@@ -207,7 +208,7 @@ class _Run:
                 problem,
                 relaxation.x,
                 self.x,
-                self.broken,
+                self.needed,
                 tile,
                 clock,
                 seconds,

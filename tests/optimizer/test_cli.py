@@ -1,6 +1,7 @@
 """The command line, as a user meets it: what it writes, what it says and how it ends."""
 
 import json
+import signal
 import subprocess
 import sys
 import warnings
@@ -136,6 +137,29 @@ def test_no_plan_is_status_3_and_no_time_status_4(place, tmp_path):
     ended = upstairs("solve", place / "town/study.toml", "--out", tmp_path / "out", "--time-limit", 0.1, cwd=place)
     assert ended.returncode in (0, 4)
     assert (ended.returncode == 0) == (tmp_path / "out").exists()
+
+
+def test_ctrl_c_keeps_the_best_plan(place, tmp_path):
+    assert upstairs("new", "large", "--synthetic", 120, cwd=tmp_path).returncode == 0
+    words = ["solve", "large/study.toml", "--out", "plan", "--gap", "0", "--time-limit", "250"]
+    running = subprocess.Popen(
+        [sys.executable, "-m", "optimizer.cli", *words],
+        cwd=tmp_path,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    for line in running.stderr:
+        if "tiles" in line:
+            break
+    running.send_signal(signal.SIGINT)
+    out, _ = running.communicate(timeout=100)
+    assert running.returncode == 0
+    assert "Stopped by Ctrl-C" in out
+    result = json.loads((tmp_path / "plan/result.json").read_text())
+    assert result["interrupted"]
+    assert result["status"] == "feasible"
+    assert 0 < result["gap"] < 0.5
 
 
 def test_a_folder_that_is_no_plan_is_left_alone(place, tmp_path):
