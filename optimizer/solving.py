@@ -33,8 +33,8 @@ CUT_EVERY = 4
 """Tiles after which the relaxation is tightened, and entropy cut at the plan again."""
 FIRST_GAPS = (0.02, 0.005)
 """Relative gaps of the first rounds of branch and bound."""
-LARGE = 1500
-"""Integer columns from which plans come from our own search before branch and bound."""
+SMALL, LARGE = 200, 1500
+"""Integer columns from which first plans are found before branch and bound, and from which they are improved before."""
 
 
 @dataclass(frozen=True)
@@ -182,15 +182,24 @@ class _Run:
         self.offer(answer.x, arrays)
         return answer
 
-    def search(self) -> None:
-        """Round the relaxation, then improve the plan by tiles that grow when they no longer help."""
-        problem, relaxation, clock = self.problem, self.relaxation, self.clock
-        if self.done or relaxation.x is None:
+    def start(self) -> None:
+        """Find first plans: today's district where it keeps the rules, and the relaxation rounded."""
+        self.tell("today's district")
+        arrays = self.problem.arrays()
+        self.offer(today(self.problem, self.clock, self.threads), arrays)
+        self.relax(self.clock.limit / 4)
+        if self.done or self.relaxation.x is None:
             return
         self.tell("rounding the relaxation")
-        arrays = problem.arrays()
-        seconds = max(ROUNDING * clock.limit, ROUNDING_SECONDS)
-        self.offer(round_by_prices(problem, relaxation, self.needed, clock, seconds, self.threads), arrays)
+        seconds = max(ROUNDING * self.clock.limit, ROUNDING_SECONDS)
+        x = round_by_prices(self.problem, self.relaxation, self.needed, self.clock, seconds, self.threads)
+        self.offer(x, self.problem.arrays())
+
+    def improve(self) -> None:
+        """Improve the plan by tiles that grow when they no longer help."""
+        problem, relaxation, clock = self.problem, self.relaxation, self.clock
+        if relaxation.x is None:
+            return
         sites = len(problem.district.sites)
         size, fruitless = min(max(TILE_SHARE * sites, SMALLEST_TILE), LARGEST_TILE), 0
         seconds = TILE_SECONDS
@@ -221,14 +230,13 @@ class _Run:
                 size, seconds, fruitless = size * GROW, seconds * GROW, 0
 
     def with_highs(self) -> None:
-        arrays = self.problem.arrays()
-        large = int(arrays.integer.sum()) > LARGE
-        if large:
-            self.tell("today's district")
-            self.offer(today(self.problem, self.clock, self.threads), arrays)
-        self.relax(self.clock.limit / 4)
-        if large:
-            self.search()
+        decisions = int(self.problem.arrays().integer.sum())
+        if decisions > SMALL:
+            self.start()
+        else:
+            self.relax(self.clock.limit / 4)
+        if decisions > LARGE:
+            self.improve()
         for number in range(50):
             if self.done:
                 return

@@ -83,6 +83,7 @@ def test_the_search_of_large_districts_agrees_with_enumeration(case):
     asked = study(rules=rules, lot_columns=("id", "max_far", "coverage", "storeys", "protected"))
     expected = best_of_all(asked, problem_of(asked, frame).district, storeys, today_, park, far, rules)
     with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("optimizer.solving.SMALL", 0)
         patch.setattr("optimizer.solving.LARGE", 0)
         patch.setattr("optimizer.solving.SMALLEST_TILE", 1)
         try:

@@ -68,6 +68,7 @@ def test_unknown_solver_names_those_that_are_there():
 
 
 def test_large_search_stays_within_the_rules(monkeypatch):
+    monkeypatch.setattr("optimizer.solving.SMALL", 1)
     monkeypatch.setattr("optimizer.solving.LARGE", 1)
     frame = random_lots(np.random.default_rng(3), 9)
     asked = study(rules=[PROGRAMME], solve={"gap": 1e-3, "time_limit": 20.0, "threads": 1})
