@@ -214,6 +214,8 @@ def read_parcels(source: ParcelSource, frame: gpd.GeoDataFrame | None = None) ->
                 f"{origin}: parcels.{key} = {column!r}: no such column{_nearest(column, names)}; "
                 f"it has {', '.join(names)}"
             )
+        if column == frame.geometry.name:
+            raise GeodataError(f"{origin}: parcels.{key} = {column!r}: the geometry is no such column")
     findings: list[Finding] = []
     frame = frame.reset_index(drop=True)
     for column in [*source.existing.values(), *(source.columns[name] for name in NUMBERS if name in source.columns)]:

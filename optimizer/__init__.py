@@ -5,12 +5,14 @@
 >>> plan.explore()  # doctest: +SKIP
 """
 
+from geodata.errors import GeodataError
 from optimizer.api import check, solve
 from optimizer.errors import InfeasibleError, LimitError, SolverError, StudyError, UpstairsError
 from optimizer.plan import Plan
 from optimizer.study import Study, load_study
 
 __all__ = [
+    "GeodataError",
     "InfeasibleError",
     "LimitError",
     "Plan",

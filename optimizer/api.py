@@ -11,7 +11,7 @@ from typing import Any
 import geopandas as gpd
 import pandas as pd
 
-from optimizer.audit import recompute
+from optimizer.audit import recompute, relative_gap
 from optimizer.district import District, read_district
 from optimizer.errors import SolverError
 from optimizer.plan import Plan, read_solution
@@ -110,11 +110,16 @@ def _result(plan: Plan, solution: Solution, seconds: float) -> dict[str, Any]:
             f"the solver's plan breaks rule {worst.name} at {worst.scope}: {worst.value:.6g} {worst.unit}, limit "
             f"{worst.sense} {worst.limit:.6g}; nothing was written; please report this study"
         )
-    # A plan proves a bound from below; the tolerance of the solver may leave its bound a hair under it.
+    if solution.bound < found.objective - 1e-5 * max(abs(found.objective), 1.0):
+        raise SolverError(
+            f"the proved bound {solution.bound:.9g} is below the plan's score {found.objective:.9g}; nothing was written; "
+            "please report this study"
+        )
+    # The tolerance of the solver may leave its bound a hair under the plan.
     bound = max(solution.bound, found.objective)
-    gap = (bound - found.objective) / abs(found.objective) if found.objective else 0.0
+    gap = relative_gap(bound, found.objective)
     return {
-        "status": "optimal" if gap <= study.solve.gap + 1e-9 else "feasible",
+        "status": "optimal" if gap is not None and gap <= study.solve.gap + 1e-9 else "feasible",
         "objective": found.objective,
         "bound": bound,
         "gap": gap,

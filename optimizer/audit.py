@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -48,6 +48,8 @@ class Audit:
     objective : float
     faults : list of str
         Sentences; empty when everything agrees.
+    notes : list of str
+        What could not be checked.
     """
 
     checks: list[Check]
@@ -55,6 +57,7 @@ class Audit:
     existing: dict[str, Any]
     objective: float
     faults: list[str]
+    notes: list[str] = field(default_factory=list)
 
 
 def audit_folder(folder: Path) -> Audit:
@@ -78,9 +81,11 @@ def audit_folder(folder: Path) -> Audit:
         _same_tables(evidence.parcels, written, faults)
         audit = recompute(study, evidence, sites, walks)
     except KeyError as error:
-        raise StudyError(f"{folder}: column {error} is missing from the plan") from None
+        raise StudyError(f"{folder}: {error} is in one of the plan's files and missing from another") from None
+    except (TypeError, ValueError, AttributeError, IndexError) as error:
+        raise StudyError(f"{folder}: a value of the plan's files is of the wrong kind: {error}") from None
     faults += audit.faults
-    _same_inputs(study, parcels, result, faults)
+    notes = _same_inputs(study, parcels, result, faults)
     faults += [
         f"{c.name}: {place} breaks it (worst {c.scope}: {c.value:,.6g} {c.unit}, limit {c.sense} {c.limit:,.6g})"
         for c in audit.checks
@@ -94,22 +99,24 @@ def audit_folder(folder: Path) -> Audit:
     if not _close(result.get("objective"), audit.objective):
         faults.append(f"objective: {result.get('objective')} is written, {audit.objective:.9g} recomputed")
     bound, objective, gap = (result.get(key) for key in ("bound", "objective", "gap"))
-    if isinstance(bound, float) and isinstance(objective, float) and isinstance(gap, float) and objective:
-        if bound < objective - 1e-6 * abs(objective):
+    if isinstance(bound, (int, float)) and isinstance(objective, (int, float)):
+        follows = relative_gap(bound, objective)
+        if not bound >= objective - 1e-6 * abs(objective):
             faults.append(f"bound {bound:.9g} is below the objective {objective:.9g}")
-        if abs(gap - (bound - objective) / abs(objective)) > 1e-9 + 1e-6 * abs(gap):
-            faults.append(
-                f"gap {gap:.6g} is written, {(bound - objective) / abs(objective):.6g} follows from bound and objective"
-            )
+        if (gap is None) != (follows is None) or (
+            gap is not None and follows is not None and not abs(gap - follows) <= 1e-9 + 1e-6 * abs(follows)
+        ):
+            faults.append(f"gap {gap} is written, {follows} follows from bound and objective")
     else:
-        faults.append("result.json: objective, bound or gap is no number")
-    stated = {(r["name"], r["scope"], r["sense"], r["unit"]): r for r in result.get("rules", [])}
-    for check in audit.checks:
-        row = stated.pop((check.name, check.scope, check.sense, check.unit), None)
-        if row is None or not _close(row["value"], check.value) or not _close(row["limit"], check.limit):
+        faults.append("result.json: objective or bound is no number")
+    stated = result.get("rules", [])
+    if len(stated) != len(audit.checks):
+        faults.append(f"rules: {len(stated)} checks are stated in result.json, {len(audit.checks)} found")
+    for row, check in zip(stated, audit.checks, strict=False):
+        same = all(row[key] == getattr(check, key) for key in ("name", "scope", "sense", "unit"))
+        if not same or not _close(row["value"], check.value) or not _close(row["limit"], check.limit):
             faults.append(f"rule {check.name}, {check.scope}: not as result.json states it")
-    faults += [f"rule {name}, {scope}: stated in result.json but not found" for name, scope, *_ in stated]
-    return Audit(audit.checks, audit.indices, audit.existing, audit.objective, faults)
+    return Audit(audit.checks, audit.indices, audit.existing, audit.objective, faults, notes)
 
 
 def _evidence(study: Study, parcels: gpd.GeoDataFrame, sites: gpd.GeoDataFrame, faults: list[str]) -> Evidence:
@@ -210,14 +217,14 @@ def _same_parcel(
     """Compare a parcel's columns with what its buildings add up to."""
     total = sum(area.values())
     for use, value in area.items():
-        if abs(row[f"gfa_{use}"] - value) > AREA_TOLERANCE:
+        if not abs(row[f"gfa_{use}"] - value) <= AREA_TOLERANCE:
             faults.append(f"parcel {name}: gfa_{use} is {row[f'gfa_{use}']:,.1f} m², its stack holds {value:,.1f} m²")
         floors = sum(stack.count(use) for stack in stacks)
         if row["action"] != "keep" and floors != row[f"floors_{use}"]:
             faults.append(f"parcel {name}: floors_{use} is {row[f'floors_{use}']}, its stacks hold {floors}")
     if (
-        abs(row["gfa_m2"] - total) > AREA_TOLERANCE
-        or abs(row["far"] * row["site_area"] - total) > 1e-4 * row["site_area"]
+        not abs(row["gfa_m2"] - total) <= AREA_TOLERANCE
+        or not abs(row["far"] * row["site_area"] - total) <= 1e-4 * row["site_area"]
     ):
         faults.append(f"parcel {name}: gfa_m2 or far is not what its stack adds up to ({total:,.1f} m²)")
     if row["action"] == "keep" and row["floors"] != row["storeys_today"]:
@@ -256,13 +263,19 @@ def _same_tables(parcels: gpd.GeoDataFrame, written: gpd.GeoDataFrame, faults: l
             faults.append(f"parcel {name}: stack differs between plan.geojson and plan.gpkg")
 
 
-def _same_inputs(study: Study, parcels: gpd.GeoDataFrame, result: dict[str, Any], faults: list[str]) -> None:
-    """Read the study's parcels again, where they still are as they were, and compare limits and today's floors."""
+def _same_inputs(study: Study, parcels: gpd.GeoDataFrame, result: dict[str, Any], faults: list[str]) -> list[str]:
+    """Read the study's parcels again, where they still are as they were, and compare limits and today's floors.
+
+    Returns what could not be compared.
+    """
     from geodata.parcels import read_parcels, sha256
 
     stated = {item["file"]: item["sha256"] for item in result.get("inputs", [])}
-    if study.parcels.file is None or any(not Path(f).is_file() or sha256(Path(f)) != h for f, h in stated.items()):
-        return
+    if study.parcels.file is None:
+        return ["The parcels came from Python: limits and today's floors were not compared with their source."]
+    changed = [f for f, h in stated.items() if not Path(f).is_file() or sha256(Path(f)) != h]
+    if changed:
+        return [f"{changed[0]} is gone or changed since: limits and today's floors were not compared with it."]
     fresh = read_parcels(study.parcel_source()).frame.set_index("parcel_id")
     table = parcels.drop_duplicates("parcel_id").set_index("parcel_id")
     for name in fresh.index.difference(table.index):
@@ -277,6 +290,7 @@ def _same_inputs(study: Study, parcels: gpd.GeoDataFrame, result: dict[str, Any]
         differ = ~((np.abs(x - y) <= 0.01) | (np.isnan(x) & np.isnan(y)))
         if differ.any():
             faults.append(f"parcel {shared[differ][0]}: {column} is not what the study's parcels say")
+    return []
 
 
 def recompute(study: Study, evidence: Evidence, sites: pd.DataFrame, walks: pd.DataFrame) -> Audit:
@@ -473,9 +487,16 @@ def _most(study: Study, evidence: Evidence, today: np.ndarray) -> tuple[dict[str
             ]
             others = sum(low for name, low in rule.min_share.items() if name != use)
             if tops:
-                most[use] = min(most[use], min(rule.max_share.get(use, 1.0), 1.0 - others) * min(tops))
+                most[use] = min(most[use], max(min(rule.max_share.get(use, 1.0), 1.0 - others), 0.0) * min(tops))
             most[use] = min(most[use], rule.max_area.get(use, math.inf))
     return most, total
+
+
+def relative_gap(bound: float, objective: float) -> float | None:
+    """Return (bound - objective) / |objective|; None where the objective is 0 and the bound is not."""
+    if objective == 0:
+        return 0.0 if bound <= 0 else None
+    return (bound - objective) / abs(objective)
 
 
 def _close(a: Any, b: float) -> bool:

@@ -86,7 +86,7 @@ def _faults(faults: list[str], folder: Path) -> None:
 
 def _asked(study: Study, **given: Any) -> Study:
     changes = {key: value for key, value in given.items() if value is not None}
-    return study.model_copy(update={"solve": study.solve.model_copy(update=changes)})
+    return load_study({**study.to_dict(), "solve": {**study.solve.model_dump(), **changes}}, study.folder)
 
 
 @app.command()
@@ -150,6 +150,8 @@ def audit(folder: PlanFolder) -> None:
     found = audit_folder(folder)
     out.print(screen.indices(found.existing, found.indices))
     screen.rules(out, found)
+    for note in found.notes:
+        out.print(note, markup=False, highlight=False)
     _faults(found.faults, folder)
     out.print(f"Score {found.objective:.5f} recomputed; everything agrees with result.json.", highlight=False)
 
@@ -171,6 +173,8 @@ def export(
         raise StudyError("export: name a file with --lp FILE or --mps FILE")
     asked = load_study(study)
     arrays = assemble(asked, read_district(asked)).arrays()
+    if lp is not None and mps is not None and lp.resolve() == mps.resolve():
+        raise StudyError(f"--lp and --mps both name {lp}; name two files")
     for file in filter(None, (lp, mps)):
         write_program(arrays, file, mps=file is mps)
         out.print(

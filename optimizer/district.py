@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
 import geopandas as gpd
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from geodata.groups import blocks, neighbourhoods
@@ -169,6 +171,20 @@ class District:
         return select(self.parcels, where, rule)
 
 
+FACTS = ("parcel_id", "zone", "use_code", "site_area", "max_far", "max_height", "max_floors", "coverage", "protected")
+"""Columns that an expression may use, with ``year``, ``storeys_today`` and today's floor area ``today_<use>``."""
+
+
+def facts(parcels: pd.DataFrame) -> pd.DataFrame:
+    """Return the facts of parcels, of a district or of a written plan alike, by the names that expressions use."""
+    today = [c for c in parcels if c.startswith("today_") and c != "today_dominant_use"]
+    table = parcels[[*FACTS, "year", "storeys_today", *today]]
+    if today:
+        return pd.DataFrame(table)
+    area = parcels[[c for c in parcels if c.startswith("gfa_")]]
+    return pd.concat([table, area.rename(columns=lambda c: "today_" + c.removeprefix("gfa_"))], axis=1)
+
+
 def select(parcels: gpd.GeoDataFrame, where: str | None, rule: str) -> Bools:
     """Return the rows for which an expression such as ``zone == 'IA-1'`` is true; all where it is None.
 
@@ -177,16 +193,17 @@ def select(parcels: gpd.GeoDataFrame, where: str | None, rule: str) -> Bools:
     if where is None:
         return np.ones(len(parcels), dtype=bool)
     if "@" in where or "__" in where:
-        raise StudyError(f"{rule}: {where!r}: only columns, values and comparisons are allowed")
-    table = parcels.drop(columns="geometry", errors="ignore")
+        raise StudyError(f"{rule}: where = {where!r}: only columns, values and comparisons are allowed")
+    table = facts(parcels)
     try:
         chosen = table.eval(where, engine="python")
     except Exception as error:  # any failure of the expression is the writer's to mend
         known = ", ".join(map(str, table.columns))
-        raise StudyError(f"{rule}: {where!r}: {error}; columns are {known}") from None
+        hint = "; is == meant for =?" if re.search(r"[^=<>!]=[^=]", where) else ""
+        raise StudyError(f"{rule}: where = {where!r}: {error}{hint}; columns are {known}") from None
     values = np.asarray(chosen)
     if values.dtype != bool or values.shape != (len(parcels),):
-        raise StudyError(f"{rule}: {where!r}: an expression true or false for each parcel is expected")
+        raise StudyError(f"{rule}: where = {where!r}: an expression true or false for each parcel is expected")
     return values
 
 

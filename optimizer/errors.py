@@ -25,9 +25,3 @@ class LimitError(UpstairsError):
 
 class SolverError(UpstairsError):
     """A solver that is missing or failed."""
-
-
-class AuditError(UpstairsError):
-    """Files of a plan that do not agree with one another."""
-
-    exit_status = 1

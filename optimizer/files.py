@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import tempfile
 from pathlib import Path
@@ -25,6 +26,11 @@ if TYPE_CHECKING:
 FILES = ("plan.geojson", "plan.gpkg", "map.html", "result.json", "study.toml")
 
 
+def percent(gap: float | None) -> str:
+    """Return a gap for people; none is known where the score is 0."""
+    return "unknown" if gap is None else f"{gap:.2%}"
+
+
 def check_target(folder: Path) -> None:
     """Make sure that a plan may be written into a folder.
 
@@ -35,6 +41,11 @@ def check_target(folder: Path) -> None:
     """
     if folder.is_file() or (folder.is_dir() and any(folder.iterdir()) and not (folder / "result.json").is_file()):
         raise StudyError(f"{folder}: exists and holds no plan; name another folder with --out")
+    there = next(parent for parent in (folder.absolute(), *folder.absolute().parents) if parent.exists())
+    if not there.is_dir() or not os.access(there, os.W_OK):
+        raise StudyError(
+            f"{folder}: cannot be written, since {there} is no folder that may be written to; name another"
+        )
 
 
 def write_plan(plan: Plan, folder: Path) -> Path:
@@ -97,7 +108,7 @@ def draw(study: Study, frame: gpd.GeoDataFrame, result: dict[str, Any]) -> foliu
         return label, f"{before[group][key]:,.3g}{unit} today, {indices[group][key]:,.3g}{unit} planned"
 
     facts = [
-        ("Score", f"{result['objective']:.4f}, at most {result['bound']:.4f} possible (gap {result['gap']:.2%})"),
+        ("Score", f"{result['objective']:.4f}, at most {result['bound']:.4f} possible (gap {percent(result['gap'])})"),
         moved("Proximity", "proximity", "index"),
         moved("Mixing in buildings", "mixing", "building"),
         moved("Mixing in neighbourhoods", "mixing", "neighbourhood"),
@@ -136,6 +147,21 @@ def read_folder(folder: Path) -> tuple[Study, gpd.GeoDataFrame, dict[str, Any]]:
         frame = read_geojson(folder / "plan.geojson")
     except (ValueError, KeyError) as error:
         raise StudyError(f"{folder}: plan.geojson or result.json is broken: {error}") from None
+    if not isinstance(result, dict):
+        raise StudyError(f"{folder / 'result.json'}: an object is expected; write the plan again with `upstairs solve`")
+    lacking = [key for key in ("objective", "bound", "indices", "existing", "rules") if key not in result]
+    if lacking:
+        raise StudyError(
+            f"{folder / 'result.json'}: {', '.join(lacking)} missing; write the plan again with `upstairs solve`"
+        )
+    if frame.empty or "stack" not in frame or not frame["stack"].map(lambda s: isinstance(s, list)).all():
+        raise StudyError(
+            f"{folder / 'plan.geojson'}: a parcel has no stack; write the plan again with `upstairs solve`"
+        )
+    if (frame.geometry.isna() | frame.geometry.is_empty).any():
+        raise StudyError(
+            f"{folder / 'plan.geojson'}: a parcel has no geometry; write the plan again with `upstairs solve`"
+        )
     return load_study(folder / "study.toml"), frame, result
 
 

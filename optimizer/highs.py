@@ -83,7 +83,7 @@ class Answer:
     Attributes
     ----------
     status : str
-        ``optimal`` (within the gap), ``infeasible``, ``limit``.
+        ``optimal`` (within the gap), ``infeasible``, ``limit``, or ``failed with ...``.
     x : ndarray or None
         Best solution, shape (columns,).
     objective, bound : float
@@ -115,6 +115,9 @@ def _new() -> highspy.Highs:
 def load(arrays: Arrays, *, relaxed: bool = False, threads: int = 1, seed: int = 0) -> highspy.Highs:
     """Hand a program to a silent HiGHS."""
     matrix = sparse.csc_matrix(arrays.matrix)
+    parts = (arrays.cost, arrays.lower, arrays.upper, arrays.row_lower, arrays.row_upper, matrix.data)
+    if any(np.isnan(part).any() for part in parts):
+        raise SolverError("the program holds a number that is none (NaN); please report this study")
     program = highspy.HighsLp()
     program.num_col_, program.num_row_ = matrix.shape[1], matrix.shape[0]
     program.sense_ = highspy.ObjSense.kMaximize
@@ -203,9 +206,7 @@ def run(
         return Answer("limit", x, objective, float(info.mip_dual_bound) if integer else np.inf)
     if status == kinds.kModelEmpty:
         return Answer("optimal", np.zeros(0), 0.0, 0.0)
-    raise SolverError(
-        f"HiGHS stopped with {highs.modelStatusToString(status)!r}; try --solver CBC, or report this study"
-    )
+    return Answer(f"failed with {highs.modelStatusToString(status)!r}", None, -np.inf, np.inf)
 
 
 def add_rows(highs: highspy.Highs, arrays: Arrays, rows: Bools) -> None:

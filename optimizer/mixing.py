@@ -230,7 +230,7 @@ def add_mixing(model: Model, weights: dict[str, float], total: float) -> list[Sc
         Where later cuts go.
     """
     d = model.district
-    if len(d.uses) < 2:
+    if len(d.uses) < 2 or total <= 0:
         return []
     scales = []
     for name, weight in weights.items():

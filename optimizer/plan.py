@@ -21,8 +21,6 @@ if TYPE_CHECKING:
 
     from optimizer.study import Study
 
-ACTIONS = ("keep", "convert", "redevelop", "clear")
-
 
 @dataclass(frozen=True)
 class Plan:
@@ -81,7 +79,7 @@ class Plan:
                         "use": use,
                         "from": storey,
                         "to": storey + count - 1,
-                        "gfa_m2": round(count * float(self.plate[s]), 3),
+                        "gfa_m2": round(count * float(self.plate[s]), 6),
                     }
                 )
                 storey += count
@@ -204,6 +202,11 @@ class Plan:
 
         return write_plan(self, Path(folder))
 
+    def __repr__(self) -> str:
+        score = self.result.get("objective")
+        told = "" if score is None else f", score {score:.5f}, bound {self.result['bound']:.5f}"
+        return f"<Plan {self.study.name!r}: {len(self.action)} parcels{told}>"
+
     def _repr_html_(self) -> str:
         return str(self.explore()._repr_html_())
 
@@ -246,7 +249,7 @@ def _kept(d: District, s: int, p: int, site: int) -> list[dict[str, Any]]:
                 "use": d.uses[u].name,
                 "from": int(np.floor(first + 1e-6)) + 1,
                 "to": max(int(np.ceil(top - 1e-6)), 1),
-                "gfa_m2": round(area, 3),
+                "gfa_m2": round(area, 6),
             }
         )
     return items

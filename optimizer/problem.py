@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from optimizer.district import District, Floats
+from optimizer.district import Bools, District, Floats
+from optimizer.errors import StudyError
 from optimizer.mixing import Scale, add_mixing, separate
 from optimizer.model import AREA, SCORE, Arrays, Model
 from optimizer.proximity import Flows, add_proximity
@@ -66,8 +67,14 @@ def assemble(study: Study, district: District) -> Problem:
         When a rule cannot be applied to the district.
     """
     rules = all_rules(study)
+    _check_rules(study, district)
     model = Model(district, frozenset(study.actions.allowed), rules)
     most = most_floor_area(district, rules)
+    if most[-1] <= 0:
+        raise StudyError(
+            "the programme allows no floor area at all (max_today counts from today's, and 0 m² may stand here today); "
+            "give the programme a max_floor_area"
+        )
     flows = add_proximity(model, study.objective.proximity, most[:-1])
     scales = add_mixing(model, mixing_weights(study), float(most[-1])) if study.objective.mixing else []
     if study.objective.density:
@@ -79,3 +86,30 @@ def assemble(study: Study, district: District) -> Problem:
     for rule in rules:
         rule.constrain(model)
     return Problem(study, district, model, scales, flows)
+
+
+def _check_rules(study: Study, district: District) -> None:
+    """Find rules that reach no parcel, and orders of storeys that contradict one another.
+
+    Raises
+    ------
+    StudyError
+        Naming the rules.
+    """
+    orders: list[tuple[str, Bools, list[str]]] = []
+    for i, rule in enumerate(study.rules):
+        key = f"rules[{i}] ({rule.label})"
+        if not district.select(rule.where, key).any():
+            zones = ", ".join(sorted(set(district.parcels["zone"]))[:20])
+            raise StudyError(f"{key}: where = {rule.where!r} is true of no parcel; zones are {zones}")
+        fixed = rule.stack_order(district)
+        if fixed is None:
+            continue
+        for other, holds, order in orders:
+            both = np.flatnonzero(holds & fixed[0])
+            if len(both) and order != fixed[1]:
+                raise StudyError(
+                    f"{other} and {key} stack uses in different orders on parcel "
+                    f"{district.parcels['parcel_id'].iloc[both[0]]!r}; let one `where` leave it out"
+                )
+        orders.append((key, *fixed))

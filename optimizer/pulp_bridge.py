@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
 from typing import Any
@@ -21,12 +22,15 @@ UNSAFE = re.compile(r"[^A-Za-z0-9_.<>#$%&()/;,!|~{}]|^(?=[0-9.eE])")
 def names_for_files(names: list[str]) -> list[str]:
     """Return names that LP and MPS files accept, still readable and still unique."""
     safe = [UNSAFE.sub("_", name)[:230] for name in names]
-    taken: dict[str, int] = {}
-    unique = []
+    unique: dict[str, int] = {}
+    count: dict[str, int] = {}
     for name in safe:
-        taken[name] = taken.get(name, 0) + 1
-        unique.append(name if taken[name] == 1 else f"{name}_{taken[name]}")
-    return unique
+        label = name
+        while label in unique:
+            count[name] = count.get(name, 1) + 1
+            label = f"{name}_{count[name]}"
+        unique[label] = 1
+    return list(unique)
 
 
 def to_pulp(arrays: Arrays, *, minimise: bool = False) -> tuple[pulp.LpProblem, list[pulp.LpVariable]]:
@@ -77,7 +81,7 @@ def to_pulp(arrays: Arrays, *, minimise: bool = False) -> tuple[pulp.LpProblem, 
         if high < np.inf:
             problem.addConstraint(_row(variables, columns, values, pulp.LpConstraintLE, high), label)
         if low > -np.inf:
-            suffix = "" if high == np.inf else "_least"
+            suffix = "" if high == np.inf else "..least"
             problem.addConstraint(_row(variables, columns, values, pulp.LpConstraintGE, low), label + suffix)
     return problem, variables
 
@@ -138,6 +142,8 @@ def run_solver(arrays: Arrays, name: str, gap: float, seconds: float, threads: i
     except pulp.PulpSolverError as error:
         raise SolverError(f"solver {name} failed: {error}; try --solver HiGHS") from None
     status = found.status.name if PULP_4 else pulp.LpStatus[found]
+    if not PULP_4 and problem.sol_status != pulp.LpSolutionOptimal and status == "Optimal":
+        status = "Stopped"  # PuLP 3 calls the best solution at a time limit optimal
     if status == "Infeasible":
         return "infeasible", None
     values = [variable.varValue for variable in variables]
@@ -155,8 +161,8 @@ def write_program(arrays: Arrays, file: Path, *, mps: bool) -> None:
 
     MPS files minimise; the objective is written negated there.
     """
-    if not file.parent.is_dir():
-        raise StudyError(f"{file}: the folder {file.parent} does not exist")
+    if not file.parent.is_dir() or file.is_dir() or not os.access(file.parent, os.W_OK):
+        raise StudyError(f"{file}: cannot be written; name a file in a folder that exists and may be written to")
     problem, _ = to_pulp(arrays, minimise=mps)
     draft = file.with_name(f".{file.name}.part")
     try:

@@ -13,6 +13,7 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
+from optimizer.files import percent
 from optimizer.solving import Progress, Report
 
 if TYPE_CHECKING:
@@ -128,7 +129,7 @@ def district(console: Console, d: District) -> None:
 def summary(console: Console, result: dict[str, Any]) -> None:
     """Print score, indices before and after, and rules."""
     console.print(
-        f"Score {result['objective']:.5f}; no plan can exceed {result['bound']:.5f}; gap {result['gap']:.2%} "
+        f"Score {result['objective']:.5f}; no plan can exceed {result['bound']:.5f}; gap {percent(result['gap'])} "
         f"({result['status']}, {result['seconds']:.1f} s, {result['solver']})",
         highlight=False,
     )

@@ -9,13 +9,14 @@ from dataclasses import dataclass
 import numpy as np
 
 from optimizer.district import Floats
-from optimizer.errors import InfeasibleError, LimitError
+from optimizer.errors import InfeasibleError, LimitError, SolverError
 from optimizer.highs import Answer, Clock, load, run, start_from
 from optimizer.mixing import exact_entropy, slack
 from optimizer.model import SCORE, Arrays
-from optimizer.problem import Problem
+from optimizer.problem import Problem, assemble
 from optimizer.pulp_bridge import run_solver, solver_by_name
 from optimizer.relaxation import Relaxation
+from optimizer.rules import Rule
 from optimizer.search import choose_tile, round_by_prices, search_tile, today
 
 ROUNDING, ROUNDING_SECONDS = 0.1, 5.0
@@ -98,7 +99,9 @@ class _Run:
         self.threads, self.gap, self.seed = options.threads, options.gap, options.seed
         self.x: Floats | None = None
         self.score = -np.inf
-        self.bound = np.inf
+        # No term exceeds its weight, since what it is divided by is the most that the study allows.
+        weights = problem.study.objective
+        self.bound = weights.proximity + weights.mixing + weights.density
         self.phase = ""
         self.relaxation = Relaxation(problem, self.threads, self.tolerance)
         self.needed: set[int] = set()
@@ -152,17 +155,17 @@ class _Run:
     def relax(self, until: float) -> None:
         """Solve the relaxation again and again until its bound settles, or some second has come."""
         self.tell("relaxation")
+        before = np.inf
         while not self.relaxation.settled and not self.done:
             answer = self.relaxation.solve(self.clock)
-            if answer.status == "infeasible":
-                raise InfeasibleError(explain(self.problem))
+            self.expect(answer)
             if answer.status != "optimal":
                 return
-            before = self.bound
             self.lower_bound_to(answer.objective)
             self.tell()
-            if before - self.bound < SETTLED * abs(self.bound) or self.clock.elapsed > until:
+            if before - answer.objective < SETTLED * abs(answer.objective) or self.clock.elapsed > until:
                 return
+            before = answer.objective
 
     def branch(self, gap: float) -> Answer:
         """Run branch and bound on the whole program from the best plan, to a gap."""
@@ -176,11 +179,19 @@ class _Run:
         answer = run(
             highs, self.clock, self.clock.left, lambda bound: self.tell(bound=bound / SCORE), self.enough(arrays)
         )
-        if answer.status == "infeasible":
-            raise InfeasibleError(explain(self.problem))
+        self.expect(answer)
         self.lower_bound_to(answer.bound)
         self.offer(answer.x, arrays)
         return answer
+
+    def expect(self, answer: Answer) -> None:
+        """Raise what ends a solve; a plan that was found is kept instead."""
+        if self.x is not None:
+            return
+        if answer.status == "infeasible":
+            raise InfeasibleError(explain(self.problem, self.clock))
+        if answer.status.startswith("failed"):
+            raise SolverError(f"HiGHS {answer.status}; try --solver CBC, or report this study")
 
     def start(self) -> None:
         """Find first plans: today's district where it keeps the rules, and the relaxation rounded."""
@@ -251,18 +262,18 @@ class _Run:
 
     def with_pulp(self, name: str) -> None:
         """Leave the integer program to another solver, again after each round of cuts."""
-        self.relax(self.clock.limit / 4)
+        self.start()
         for number in range(50):
             arrays = self.problem.arrays()
             self.tell(name)
             status, x = run_solver(arrays, name, self.gap / 4, max(self.clock.left, 1.0), self.threads)
-            if status == "infeasible":
-                raise InfeasibleError(explain(self.problem))
+            if status == "infeasible" and self.x is None:
+                raise InfeasibleError(explain(self.problem, self.clock))
             if x is None:
                 return
             if status == "optimal" and self.clock.left > 0:
                 # PuLP does not pass a bound on; a solver that stopped by itself is within the gap it was given.
-                self.lower_bound_to(float(arrays.cost @ x) * (1 + self.gap / 4))
+                self.lower_bound_to(float(arrays.cost @ x) / (1 - min(self.gap, 0.9) / 4))
             self.offer(x, arrays)
             if self.done or not self.problem.cut(x, 1e-6, f"p{number}"):
                 return
@@ -291,24 +302,33 @@ def solve_problem(problem: Problem, report: Report | None = None) -> Solution:
             state.with_highs()
         else:
             state.with_pulp(name)
+    if state.x is None and clock.stopped:
+        raise LimitError(f"stopped by Ctrl-C after {clock.elapsed:.0f} s, before a plan was found; nothing was written")
     if state.x is None:
         raise LimitError(f"stopped after {clock.elapsed:.0f} s without a plan; raise --time-limit, or loosen a rule")
     return Solution(state.x, state.bound, clock.elapsed, name, clock.stopped)
 
 
-def explain(problem: Problem) -> str:
+def explain(problem: Problem, clock: Clock) -> str:
     """Return which rules stand in the way, found by leaving each out of the relaxation in turn."""
-    from optimizer.problem import assemble
-
     study = problem.study
-    ways = []
-    for i, rule in enumerate(study.rules):
-        others = study.model_copy(update={"rules": [*study.rules[:i], *study.rules[i + 1 :]]})
-        highs = load(assemble(others, problem.district).arrays(), relaxed=True, threads=study.solve.threads)
-        if run(highs, Clock(60.0), 60.0).status == "optimal":
-            ways.append(f"rules[{i}] ({rule.label})")
+
+    def possible(rules: list[Rule]) -> bool:
+        asked = assemble(study.model_copy(update={"rules": rules}), problem.district).arrays()
+        return run(load(asked, relaxed=True, threads=study.solve.threads), clock, clock.left).status == "optimal"
+
+    if possible(study.rules):
+        return (
+            "no plan satisfies the rules with whole floors, though fractions of floors would; widen a bound of the "
+            "programme, or allow smaller plates (sites.plate)"
+        )
+    ways = [
+        f"rules[{i}] ({rule.label})"
+        for i, rule in enumerate(study.rules)
+        if clock.left > 0 and possible([*study.rules[:i], *study.rules[i + 1 :]])
+    ]
     if ways:
-        return f"no plan satisfies the rules; without {' or without '.join(ways)} alone the rest can be met (before whole floors)"
+        return f"no plan satisfies the rules; without {' or without '.join(ways)} the others could be met (fractions of floors allowed)"
     return (
         "no plan satisfies the rules, and leaving out any one of them does not help: "
         f"{', '.join(rule.label for rule in study.rules) or 'only the limits of parcels are left'} and the parcels' limits"

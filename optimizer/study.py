@@ -21,11 +21,10 @@ from geodata.parcels import LimitsTable, ParcelSource
 from geodata.walking import DEFAULT_SNAP
 from optimizer.errors import StudyError
 from optimizer.rules import Rule, rule_kinds
+from optimizer.rules.base import NonNegative, Share
 from optimizer.uses import Linkage, Use, default_linkages, default_uses
 
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
-NonNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
-Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
 Action = Literal["keep", "convert", "redevelop", "clear"]
 
 
@@ -163,7 +162,7 @@ class SolveSection(Section):
     gap: Share = 0.01
     time_limit: Positive = 300.0
     solver: str = "HiGHS"
-    threads: Annotated[int, Field(ge=1)] = 2
+    threads: Annotated[int, Field(ge=1, le=256)] = 2
     mixing_tolerance: Annotated[float, Field(gt=0, lt=1)] = 0.002
     seed: Annotated[int, Field(ge=0)] = 0
 
@@ -203,6 +202,8 @@ class Study(Section):
         for name in value:
             if not name.isidentifier():
                 raise ValueError(f"use {name!r}: a name is letters, digits and _ since it becomes a column")
+            if name in ("m2", "dominant_use") or sum(name.lower() == other.lower() for other in value) > 1:
+                raise ValueError(f"use {name!r}: the name clashes with another column; take another name")
         return value
 
     @field_validator("rules", mode="before")
@@ -218,7 +219,7 @@ class Study(Section):
         if isinstance(data, dict):
             data = dict(data)
             data.setdefault("uses", {})
-            names = set(data["uses"]) if data["uses"] else set(default_uses())
+            names = set(data["uses"]) if data["uses"] and isinstance(data["uses"], dict) else set(default_uses())
             if "linkages" not in data:
                 data["linkages"] = [link for link in default_linkages() if {link["client"], link["supplier"]} <= names]
         return data
@@ -241,6 +242,16 @@ class Study(Section):
             for use in getattr(self.parcels, table):
                 if not (table == "codes" and use == "none"):
                     _known(use, names, f"parcels.{table}")
+        if self.parcels.codes and not {"use_code", "gfa"} <= set(self.parcels.columns):
+            raise StudyError(
+                "parcels.codes: needs parcels.columns.use_code and parcels.columns.gfa to say what stands there"
+            )
+        columns = list(self.parcels.existing.values())
+        for column in columns:
+            if columns.count(column) > 1:
+                raise StudyError(
+                    f"parcels.existing: column {column!r} is named for two uses; its floor area would count twice"
+                )
         if self.parcels.unmapped is not None and self.parcels.unmapped != "none":
             _known(self.parcels.unmapped, names, "parcels.unmapped")
         for i, rule in enumerate(self.rules):
@@ -320,13 +331,15 @@ def load_study(source: Path | str | Mapping[str, Any] | Study, folder: Path | No
     """
     if isinstance(source, Study):
         return source
+    if not isinstance(source, (str, Path, Mapping)):
+        raise StudyError(f"study = {source!r}: a TOML file, a mapping or a Study is expected")
     if isinstance(source, Mapping):
         return _validated(dict(source), folder or Path(), "study")
     file = Path(source)
     if not file.is_file():
         raise StudyError(f"{file}: no such study file; `upstairs new DIR` writes one to start from")
     try:
-        data = tomllib.loads(file.read_text(encoding="utf-8"))
+        data = tomllib.loads(file.read_text(encoding="utf-8-sig"))  # Windows puts a mark before the text
     except tomllib.TOMLDecodeError as error:
         raise StudyError(f"{file}: not valid TOML: {error}") from None
     except UnicodeDecodeError:
@@ -386,6 +399,10 @@ def _explain(error: ValidationError, root: type[BaseModel], prefix: str = "") ->
     if first["type"] == "missing":
         return f"{key}: missing; it must be given"
     message = str(first["msg"]).removeprefix("Value error, ")
+    if first["type"] in ("model_type", "model_attributes_type", "dict_type"):
+        return f"{key} = {value!r}: a table such as {{ ... }} is expected"
+    if first["type"] == "string_pattern_mismatch":
+        message = "a colour such as #0072B2 is expected"
     if isinstance(value, (dict, list, BaseModel)):
         return f"{key}: {message}" if key else message
     if isinstance(value, float) and not math.isfinite(value):

@@ -98,7 +98,7 @@ def compare(
     excess = (values - limits) if sense == "<=" else (limits - values)
     allowed = absolute + TOLERANCE * np.abs(limits)
     broken = excess > allowed
-    relative = excess / np.maximum(np.abs(limits), 1e-9)
+    relative = excess / np.maximum(np.abs(limits), absolute / TOLERANCE)
     # The first of those that tie, so that rounding in files does not move the place.
     worst = int(np.flatnonzero(relative >= relative.max() - TOLERANCE)[0])
     return Check(

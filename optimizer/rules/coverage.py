@@ -18,7 +18,7 @@ class Coverage(Rule):
 
     sum over sites s of i of a_s b_s <= c_i A_i, with plate a (m²), b = 1 where a building stands, coverage c and
     site area A (m²). Plates are sized by the parcel's own coverage, so that part holds by construction;
-    a lower ``max_coverage`` where ``where`` holds costs a binary a use and site there.
+    a lower ``max_coverage`` costs a binary a site of the district.
     """
 
     kind: ClassVar[str] = "coverage"
@@ -33,6 +33,8 @@ class Coverage(Rule):
         d = model.district
         taken = np.bincount(d.parcel_of, d.plate, minlength=len(d.parcels)) / d.site_area
         rows = np.flatnonzero(d.select(self.where, self.label) & (taken > self.max_coverage))
+        if not len(rows):
+            return
         standing = model.standing()
         place = np.full(len(d.parcels), -1)
         place[rows] = np.arange(len(rows))

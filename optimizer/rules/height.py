@@ -18,7 +18,7 @@ class Height(Rule):
 
     sum over uses u of h_u n_su <= H_i w_i and sum of n_su <= N_i w_i for every site s of parcel i, with storey
     height h (m), new floors n, height limit H (m), storey limit N and w = 1 where redeveloped. Since storeys
-    are whole, N_i also holds floor(H_i / least h), which is stronger than the first row alone.
+    are whole, N_i also holds floor(H_i / least h), which is stronger than the first row alone, and at most 200.
 
     H_i and N_i come from the parcel; ``max_height`` (m) and ``max_floors`` lower them where ``where`` holds.
     """
@@ -31,11 +31,13 @@ class Height(Rule):
 
     def constrain(self, model: Model) -> None:
         """Add two rows a site."""
+        from optimizer.district import STOREY_LIMIT
+
         d = model.district
         chosen = d.select(self.where, self.label)
         height = np.minimum(d.max_height, np.inf if self.max_height is None else self.max_height)
         floors = np.minimum(d.max_floors, np.inf if self.max_floors is None else self.max_floors)
-        floors = np.minimum(floors, np.floor(height / d.storey_height.min() + 1e-9))
+        floors = np.minimum(np.minimum(floors, STOREY_LIMIT), np.floor(height / d.storey_height.min() + 1e-9))
         for label, limit, each in (("height", height, d.storey_height), ("storeys", floors, np.ones(len(d.uses)))):
             sites = np.flatnonzero((chosen & np.isfinite(limit))[d.parcel_of])
             rows = np.arange(len(sites))

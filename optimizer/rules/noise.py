@@ -51,7 +51,8 @@ class Noise(Rule):
     One binary a receptor and kind of floor (new, converted); none where homes are kept.
 
     ``reach`` (m) keeps large districts sparse: all floor beyond it counts as if it stood at that distance,
-    which errs on the safe side. Without it every source counts where it stands.
+    which errs on the safe side; the proved bound then holds for that stricter rule. Without it every source counts
+    where it stands.
     """
 
     kind: ClassVar[str] = "noise"
@@ -130,7 +131,9 @@ class Noise(Rule):
         kernel = geometric_divergence(cdist(d.xy[rows], d.xy)) * (power / self._room(use))
         kernel[np.arange(len(rows)), rows] = 0.0
         far = 0.0 if self.reach is None else float(geometric_divergence(np.array(self.reach)) * power / self._room(use))
-        most = _knapsack(np.maximum(kernel, far), cap, total)
+        reaching = np.maximum(kernel, far)
+        reaching[np.arange(len(rows)), rows] = 0.0
+        most = _knapsack(reaching, cap, total)
         binding = most > 1.0 + 1e-9
         rows, kernel, most = rows[binding], kernel[binding], most[binding]
         if not len(rows):
@@ -139,7 +142,7 @@ class Noise(Rule):
         near, source = np.nonzero((kernel > far) & (cap > 0)[None, :])
         terms: list[tuple[ArrayLike, ArrayLike, ArrayLike]] = [(near, emission[source], kernel[near, source] - far)]
         if beyond is not None:
-            terms += [(place, beyond, far)]
+            terms += [(place, beyond, far), (place, emission[rows], -far)]
         new, converted = (model.presence(kind, u)[rows] for kind in ("new", "conv"))
         terms += [(place, new, most - 1.0), (place, converted, most - 1.0)]
         terms += [(place, model.keep[d.parcel_of[rows]], np.where(kept[rows], most - 1.0, 0.0))]
@@ -151,7 +154,7 @@ class Noise(Rule):
         factor = np.array([weight.get(u, 0.0) for u in range(len(d.uses))])
         today = d.existing_at @ factor
         converted = d.plate_today * d.storeys_today[d.parcel_of] * factor.max()
-        return np.asarray(np.maximum.reduce([today, converted, d.plate * (d.storey_limit * factor).max(axis=1)]))
+        return np.asarray(np.maximum.reduce([today, converted, d.plate * d.storey_limit.max(axis=1) * factor.max()]))
 
     def check(self, evidence: Evidence) -> Iterator[Check]:
         """Sum the energy at each building that holds a limited use, every source counted where it stands."""

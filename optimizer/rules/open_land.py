@@ -29,6 +29,9 @@ class OpenLand(Rule):
     def constrain(self, model: Model) -> None:
         """Add a row a protected site, and one for the share."""
         d = model.district
+        if self.min_share:
+            self._share(model)
+            return  # what is protected is held by the rule that every study has
         protected = d.parcels["protected"].to_numpy(dtype=bool)
         sites = np.flatnonzero(protected[d.parcel_of])
         rows = np.arange(len(sites))[:, None]
@@ -38,33 +41,34 @@ class OpenLand(Rule):
             (rows, model.converted[sites], 1.0),
             upper=0.0,
         )
-        if self.min_share:
-            area = np.where(d.select(self.where, self.label), d.site_area, 0.0) / d.site_area.sum()
-            built = np.where(d.built, area, 0.0)
-            model.program.rows(
-                [f"{self.label}_share"],
-                (0, model.keep, area - 2 * built),
-                (0, model.convert, -built),
-                (0, model.redevelop, -built),
-                lower=self.min_share * area.sum() - built.sum(),
-            )
+
+    def _share(self, model: Model) -> None:
+        d = model.district
+        area = np.where(d.select(self.where, self.label), d.site_area, 0.0) / d.site_area.sum()
+        built = np.where(d.built, area, 0.0)
+        model.program.rows(
+            [f"{self.label}_share"],
+            (0, model.keep, area - 2 * built),
+            (0, model.convert, -built),
+            (0, model.redevelop, -built),
+            lower=self.min_share * area.sum() - built.sum(),
+        )
 
     def check(self, evidence: Evidence) -> Iterator[Check]:
         """Find buildings on protected land and measure the share of open land."""
         uses = list(evidence.uses)
         area = evidence.parcels[[f"gfa_{u}" for u in uses]].sum(axis=1)
         today = evidence.parcels[[f"today_{u}" for u in uses]].sum(axis=1)
-        protected = evidence.parcels["protected"].to_numpy(dtype=bool)
-        added = np.maximum(area - today, 0.0)[protected]
-        result = compare(
-            self.label, list(added.index), added.to_numpy(float), np.zeros(len(added)), "m² added", absolute=0.01
-        )
-        if result:
-            yield result
         if self.min_share:
             table = evidence.parcels[evidence.chosen(self.where, self.label)]
             free = table["site_area"][area[table.index] < 0.01].sum()
-            share = np.array([free / table["site_area"].sum() if len(table) else 0.0])
+            share = np.array([free / table["site_area"].sum()])
             result = compare(self.label, ["open land"], share, np.array([self.min_share]), "m²/m²", ">=")
-            if result:
-                yield result
+        else:
+            protected = evidence.parcels["protected"].to_numpy(dtype=bool)
+            added = np.maximum(area - today, 0.0)[protected]
+            result = compare(
+                self.label, list(added.index), added.to_numpy(float), np.zeros(len(added)), "m² added", absolute=0.01
+            )
+        if result:
+            yield result

@@ -88,7 +88,9 @@ class Programme(Rule):
         for i, use in enumerate(district.uses):
             share = self.max_share.get(use.name, 1.0)
             others = sum(low for name, low in self.min_share.items() if name != use.name)
-            most[i] = min(min(share, 1.0 - others) * total, self.max_area.get(use.name, np.inf))
+            part = max(min(share, 1.0 - others), 0.0)
+            within = part * total if np.isfinite(total) else np.inf
+            most[i] = min(within, self.max_area.get(use.name, np.inf))
         return most
 
     def constrain(self, model: Model) -> None:
@@ -159,7 +161,8 @@ class Programme(Rule):
         for use in evidence.uses:
             facts.append((f"floor area of {use}", area[use], self.min_area.get(use), self.max_area.get(use), "m²"))
             share = area[use] / total if total else 0.0
-            facts.append((f"share of {use}", share, self.min_share.get(use), self.max_share.get(use), "m²/m²"))
+            if total:
+                facts.append((f"share of {use}", share, self.min_share.get(use), self.max_share.get(use), "m²/m²"))
         jobs = sum(area[n] / u.floor_per_job for n, u in evidence.uses.items() if u.floor_per_job)
         homes = sum(area[n] / u.floor_per_home for n, u in evidence.uses.items() if u.floor_per_home)
         facts.append(("jobs", jobs, self.min_jobs, self.max_jobs, "jobs"))

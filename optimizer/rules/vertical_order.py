@@ -45,6 +45,9 @@ class VerticalOrder(Rule):
         for use, low in self.lowest.items():
             if low > self.highest.get(use, low):
                 raise ValueError(f"lowest.{use} = {low} is above highest.{use} = {self.highest[use]}")
+        for over, under in self.not_over:
+            if over == under:
+                raise ValueError(f"not_over = [{over!r}, {under!r}]: a use may stand over itself; name two uses")
         if len(set(self.order)) < len(self.order):
             raise ValueError(f"order = {self.order}: a use is named twice")
         return self

@@ -5,6 +5,7 @@ import pytest
 
 import optimizer
 from optimizer.errors import InfeasibleError, LimitError, SolverError
+from optimizer.highs import Answer
 from optimizer.pulp_bridge import PULP_4
 from tests.districts import lots, random_lots, solve, study
 
@@ -58,6 +59,15 @@ def test_time_up_before_a_plan():
     asked = study(solve={"time_limit": 1e-3})
     with pytest.raises(LimitError, match="time-limit"):
         solve(asked, lots(6, columns=3))
+
+
+def test_a_plan_without_a_relaxation_has_the_bound_of_the_weights(monkeypatch):
+    monkeypatch.setattr("optimizer.solving.SMALL", 1)
+    monkeypatch.setattr("optimizer.relaxation.Relaxation.solve", lambda self, clock: Answer("limit", None, 0.0, 1.0))
+    monkeypatch.setattr("optimizer.solving._Run.branch", lambda self, gap: Answer("limit", None, 0.0, 1.0))
+    result = solve(study(), lots(3, gfa_homes=240.0, storeys=1)).result
+    assert result["bound"] == pytest.approx(1.0)
+    assert result["status"] == "feasible"
 
 
 def test_unknown_solver_names_those_that_are_there():
