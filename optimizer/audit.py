@@ -493,9 +493,9 @@ def _most(study: Study, evidence: Evidence, today: np.ndarray) -> tuple[dict[str
 
 
 def relative_gap(bound: float, objective: float) -> float | None:
-    """Return (bound - objective) / |objective|; None where the objective is 0 and the bound is not."""
+    """Return (bound - objective) / |objective|; None where the objective is 0 and the bound (to a millionth) is not."""
     if objective == 0:
-        return 0.0 if bound <= 0 else None
+        return 0.0 if bound <= 1e-6 else None
     return (bound - objective) / abs(objective)
 
 
