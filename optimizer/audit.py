@@ -31,8 +31,10 @@ if TYPE_CHECKING:
 
 INDEX_TOLERANCE = 1e-5
 """Largest relative difference between a written number and the recomputed one."""
+RULE_TOLERANCE = 1e-4
+"""Largest difference of a rule's written value near 0, in its unit (files round to a millionth)."""
 AREA_TOLERANCE = 0.05
-"""Largest difference of a parcel's floor area, m² (files round to a thousandth a storey)."""
+"""Largest difference of a parcel's floor area, m² (plates are computed again from coverage)."""
 
 
 @dataclass(frozen=True)
@@ -114,7 +116,7 @@ def audit_folder(folder: Path) -> Audit:
         faults.append(f"rules: {len(stated)} checks are stated in result.json, {len(audit.checks)} found")
     for row, check in zip(stated, audit.checks, strict=False):
         same = all(row[key] == getattr(check, key) for key in ("name", "scope", "sense", "unit"))
-        if not same or not _close(row["value"], check.value) or not _close(row["limit"], check.limit):
+        if not same or not all(_close(row[key], getattr(check, key), RULE_TOLERANCE) for key in ("value", "limit")):
             faults.append(f"rule {check.name}, {check.scope}: not as result.json states it")
     return Audit(audit.checks, audit.indices, audit.existing, audit.objective, faults, notes)
 
@@ -499,8 +501,8 @@ def relative_gap(bound: float, objective: float) -> float | None:
     return (bound - objective) / abs(objective)
 
 
-def _close(a: Any, b: float) -> bool:
-    return isinstance(a, (int, float)) and abs(a - b) <= 1e-7 + INDEX_TOLERANCE * abs(b)
+def _close(a: Any, b: float, absolute: float = 1e-7) -> bool:
+    return isinstance(a, (int, float)) and abs(a - b) <= absolute + INDEX_TOLERANCE * abs(b)
 
 
 def _compare(path: str, written: Any, found: Any, faults: list[str]) -> None:

@@ -194,13 +194,14 @@ def select(parcels: gpd.GeoDataFrame, where: str | None, rule: str) -> Bools:
         return np.ones(len(parcels), dtype=bool)
     if "@" in where or "__" in where:
         raise StudyError(f"{rule}: where = {where!r}: only columns, values and comparisons are allowed")
+    if re.search(r"(^|[^=<>!])=([^=]|$)", where):
+        raise StudyError(f"{rule}: where = {where!r}: = compares nothing; is == meant?")
     table = facts(parcels)
     try:
         chosen = table.eval(where, engine="python")
     except Exception as error:  # any failure of the expression is the writer's to mend
         known = ", ".join(map(str, table.columns))
-        hint = "; is == meant for =?" if re.search(r"[^=<>!]=[^=]", where) else ""
-        raise StudyError(f"{rule}: where = {where!r}: {error}{hint}; columns are {known}") from None
+        raise StudyError(f"{rule}: where = {where!r}: {error}; columns are {known}") from None
     values = np.asarray(chosen)
     if values.dtype != bool or values.shape != (len(parcels),):
         raise StudyError(f"{rule}: where = {where!r}: an expression true or false for each parcel is expected")
