@@ -126,7 +126,7 @@ def exact_in_box(low: Floats, high: Floats, least: Floats, most: Floats) -> tupl
 
 def around(scale: Scale, x: Floats) -> list[Floats]:
     """Return coefficients, (groups, U) each, of the cuts at a solution and at shares around it."""
-    area, _ = scale.shares(x)
+    area, _ = scale.areas(x)
     total = area.sum(axis=1, keepdims=True)
     shares = np.divide(area, total, out=np.full_like(area, 1.0 / area.shape[1]), where=total > 0)
     moved = [shares]
@@ -178,7 +178,7 @@ class Scale:
     decision: Ints | None = None
     most: Ints | None = None
 
-    def shares(self, x: Floats) -> tuple[Floats, Floats]:
+    def areas(self, x: Floats) -> tuple[Floats, Floats]:
         """Return floor area by use, (groups, U), and the entropy column's value, (groups,), at a solution."""
         return np.asarray(x[self.column] * self.area), np.asarray(x[self.entropy])
 
@@ -194,7 +194,7 @@ class Scale:
         constant : ndarray, shape (groups,)
             On the decision's column.
         """
-        area, _ = self.shares(x)
+        area, _ = self.areas(x)
         total = area.sum(axis=1, keepdims=True)
         shares = np.divide(area, total, out=np.zeros_like(area), where=total > 0)
         value, coefficients, constant = (
@@ -321,7 +321,7 @@ def separate(model: Model, scales: list[Scale], x: Floats, tolerance: float, lab
     """
     added = 0
     for number, scale in enumerate(scales):
-        area, entropy = scale.shares(x)
+        area, entropy = scale.areas(x)
         value, coefficients, constant = scale.tightest(x)
         groups = np.flatnonzero((entropy - value > tolerance) & (area.sum(axis=1) > 0))
         if len(groups):
@@ -331,18 +331,23 @@ def separate(model: Model, scales: list[Scale], x: Floats, tolerance: float, lab
 
 
 def slack(scales: list[Scale], x: Floats, cost: Floats) -> float:
-    """Return by how much entropy columns overstate the objective at a solution, model units."""
+    """Return by how much entropy columns overstate the objective at a solution, model units.
+
+    Parameters
+    ----------
+    x, cost : ndarray, shape (columns,)
+    """
     total = 0.0
     for scale in scales:
-        area, entropy = scale.shares(x)
+        area, entropy = scale.areas(x)
         total += float(cost[scale.entropy] @ np.maximum(entropy - weighted_entropy(area), 0.0))
     return total
 
 
 def exact_entropy(scales: list[Scale], x: Floats) -> Floats:
-    """Return a solution with its entropy columns lowered to the entropy itself, so that every cut holds."""
+    """Return a solution, shape (columns,), with its entropy columns lowered to the entropy itself: every cut holds."""
     x = x.copy()
     for scale in scales:
-        area, entropy = scale.shares(x)
+        area, entropy = scale.areas(x)
         x[scale.entropy] = np.minimum(entropy, weighted_entropy(area))
     return x

@@ -54,7 +54,7 @@ def complete(problem: Problem, x: Floats, clock: Clock, threads: int) -> Floats 
         return None
     full = answer.x.copy()
     for scale in problem.scales:
-        full[scale.entropy] = weighted_entropy(scale.shares(full)[0])
+        full[scale.entropy] = weighted_entropy(scale.areas(full)[0])
     return full
 
 
@@ -66,6 +66,16 @@ def round_by_prices(
     What leaves a building is left out; instead, floors earn what the relaxation's prices give them for serving and
     being served elsewhere. Decisions, rules, entropies and what is met inside buildings stay as they are, which is
     small. Flows are found for the plan at the end.
+
+    Parameters
+    ----------
+    needed : set of int
+        Lazy rows that are not left out.
+    seconds : float
+
+    Returns
+    -------
+    ndarray, shape (columns,), or None
     """
     assert relaxation.x is not None, "the relaxation is solved first"
     prices = relaxation.walking_prices()
@@ -99,8 +109,17 @@ def search_tile(
 ) -> None:
     """Search the box between a plan and the relaxation on some sites, shape (S,); what is far from them stays.
 
-    The decisions of all other parcels stay, and so do flows that start further than `MARGIN` from the tile's middle
-    than its furthest site.
+    The decisions of all other parcels stay, and so do flows that start more than `MARGIN` further from the tile's
+    middle than its furthest site.
+
+    Parameters
+    ----------
+    relaxed, plan : ndarray, shape (columns,)
+    needed : set of int
+        Lazy rows that are not left out.
+    seconds : float
+    enough : callable
+        Told each better solution; true ends the search.
     """
     d, flows = problem.district, problem.flows
     start = exact_entropy(problem.scales, plan)
@@ -121,7 +140,14 @@ def search_tile(
 
 
 def choose_tile(problem: Problem, relaxed: Floats, plan: Floats, size: int, rng: np.random.Generator) -> Bools:
-    """Return the sites nearest to one where plan and relaxation differ, shape (S,); the more, the likelier."""
+    """Return some sites around one where plan and relaxation differ, shape (S,); the more, the likelier.
+
+    Parameters
+    ----------
+    relaxed, plan : ndarray, shape (columns,)
+    size : int
+        Number of sites.
+    """
     d, model = problem.district, problem.model
     differ = np.abs(plan[model.new] - relaxed[model.new]).sum(axis=1) * d.plate
     differ += np.abs(plan[model.converted] - relaxed[model.converted]).sum(axis=1) * d.plate_today
