@@ -27,7 +27,7 @@ TILE_SECONDS = 3.0
 """Given to a tile of the first size."""
 FRUITLESS, FRUIT, GROW = 4, 1e-5, 2.0
 """Tiles without a relative gain of so much before tiles grow by a factor, and the time they are given too."""
-FEASIBILITY = 1e-6
+FEASIBILITY = 5e-6
 """Relative excess over a row's bound put down to the solver."""
 SETTLED = 2e-4
 CUT_EVERY = 4
