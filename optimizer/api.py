@@ -14,6 +14,7 @@ import pandas as pd
 from optimizer.audit import recompute, relative_gap
 from optimizer.district import District, read_district
 from optimizer.errors import SolverError
+from optimizer.interrupt import undisturbed
 from optimizer.plan import Plan, read_solution
 from optimizer.problem import assemble
 from optimizer.rules import Check, Evidence
@@ -62,9 +63,10 @@ def solve(
     district = read_district(asked, parcels, streets)
     problem = assemble(asked, district)
     solution = solve_problem(problem, report)
-    action, floors = read_solution(problem.model, solution.x)
-    plan = Plan(asked, district, action, floors, {})
-    return Plan(asked, district, action, floors, _result(plan, solution, time.monotonic() - started))
+    with undisturbed():
+        action, floors = read_solution(problem.model, solution.x)
+        plan = Plan(asked, district, action, floors, {})
+        return Plan(asked, district, action, floors, _result(plan, solution, time.monotonic() - started))
 
 
 def check(

@@ -19,6 +19,7 @@ from optimizer.audit import audit_folder
 from optimizer.district import read_district
 from optimizer.errors import StudyError, UpstairsError
 from optimizer.files import check_target, redraw
+from optimizer.interrupt import undisturbed
 from optimizer.problem import assemble
 from optimizer.pulp_bridge import write_program
 from optimizer.starting import EXAMPLES, example_study, write_new
@@ -62,7 +63,8 @@ def _solve(study: Study, folder: Path, quiet: bool) -> None:
     check_target(folder)
     with screen.progress(err, quiet) as report:
         plan = solve_study(study, report=report)
-    plan.save(folder)
+    with undisturbed():
+        plan.save(folder)
     audit = audit_folder(folder)
     if not quiet:
         screen.findings(out, plan.district.found.findings)
