@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import signal
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -17,6 +16,7 @@ from scipy import sparse
 
 from optimizer.district import Bools, Floats
 from optimizer.errors import SolverError
+from optimizer.interrupt import on_interrupt
 from optimizer.model import Arrays
 
 CALLBACKS = (
@@ -60,20 +60,13 @@ class Clock:
 
     @contextmanager
     def until_interrupted(self) -> Iterator[None]:
-        """Turn Ctrl-C into an orderly stop while the block runs (in the main thread)."""
+        """Turn Ctrl-C into an orderly stop while the block runs."""
 
         def stop(*_: Any) -> None:
             self.stopped = True
 
-        try:
-            before = signal.signal(signal.SIGINT, stop)
-        except ValueError:  # not the main thread: Ctrl-C is not ours to handle
+        with on_interrupt(stop):
             yield
-            return
-        try:
-            yield
-        finally:
-            signal.signal(signal.SIGINT, before)
 
 
 @dataclass(frozen=True)

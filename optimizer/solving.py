@@ -180,7 +180,8 @@ class _Run:
             highs, self.clock, self.clock.left, lambda bound: self.tell(bound=bound / SCORE), self.enough(arrays)
         )
         self.expect(answer)
-        self.lower_bound_to(answer.bound)
+        if answer.status in ("optimal", "limit"):
+            self.lower_bound_to(answer.bound)
         self.offer(answer.x, arrays)
         return answer
 

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 import optimizer
+from optimizer import solving
 from optimizer.errors import InfeasibleError, LimitError, SolverError
 from optimizer.highs import Answer
 from optimizer.pulp_bridge import PULP_4
@@ -68,6 +69,22 @@ def test_a_plan_without_a_relaxation_has_the_bound_of_the_weights(monkeypatch):
     result = solve(study(), lots(3, gfa_homes=240.0, storeys=1)).result
     assert result["bound"] == pytest.approx(1.0)
     assert result["status"] == "feasible"
+
+
+def test_a_solver_that_errs_late_costs_no_plan(monkeypatch):
+    monkeypatch.setattr("optimizer.solving.SMALL", 1)
+    real, calls = solving.run, []
+
+    def errs(*args, **options):
+        calls.append(args)
+        return Answer("infeasible", None, -np.inf, -np.inf) if len(args) > 3 else real(*args, **options)
+
+    monkeypatch.setattr(solving, "run", errs)
+    frame = lots(3, gfa_homes=240.0, storeys=1)
+    result = solve(study(solve={"gap": 0.0, "time_limit": 20.0, "threads": 1}), frame).result
+    assert calls
+    assert result["objective"] > 0
+    assert result["bound"] > result["objective"]
 
 
 def test_unknown_solver_names_those_that_are_there():
