@@ -16,7 +16,7 @@ from optimizer.district import District, read_district
 from optimizer.errors import SolverError
 from optimizer.interrupt import undisturbed
 from optimizer.plan import Plan, read_solution
-from optimizer.problem import assemble
+from optimizer.problem import all_rules, assemble
 from optimizer.rules import Check, Evidence
 from optimizer.solving import Report, Solution, solve_problem
 from optimizer.study import Study, load_study
@@ -81,8 +81,8 @@ def check(
     return district
 
 
-def evidence_of(plan: Plan) -> tuple[Evidence, gpd.GeoDataFrame, pd.DataFrame]:
-    """Return a plan's tables as an audit reads them: evidence, sites and walking edges."""
+def evidence_of(plan: Plan) -> tuple[Evidence, gpd.GeoDataFrame]:
+    """Return a plan's tables as an audit reads them: evidence and building sites."""
     d = plan.district
     table = plan.to_frame().set_index("parcel_id")
     sites = plan.sites_frame()
@@ -97,15 +97,15 @@ def evidence_of(plan: Plan) -> tuple[Evidence, gpd.GeoDataFrame, pd.DataFrame]:
     walks = pd.DataFrame(
         {"from_node": d.network.edges[:, 0], "to_node": d.network.edges[:, 1], "length_m": d.network.length}
     )
-    return Evidence(table, buildings, {use.name: use for use in d.uses}), sites, walks
+    rules = tuple(all_rules(plan.study))
+    return Evidence(table, buildings, {use.name: use for use in d.uses}, walks, rules), sites
 
 
 def _result(plan: Plan, solution: Solution, seconds: float) -> dict[str, Any]:
     """Return what ``result.json`` holds; every number computed from the plan."""
     study, district = plan.study, plan.district
-    evidence, sites, walks = evidence_of(plan)
-    found = recompute(study, evidence, sites, walks)
-    broken = [c for c in found.checks if not c.satisfied]
+    found = recompute(study, evidence_of(plan)[0])
+    broken = [c for c in found.checks if c.faulty]
     if broken:
         worst = broken[0]
         raise SolverError(
@@ -156,4 +156,8 @@ def _row(check: Check) -> dict[str, Any]:
         "unit": check.unit,
         "places": check.places,
         "satisfied": check.satisfied,
+        "missed": check.missed,
+        "missed_unit": check.missed_unit,
+        "price": check.price,
+        "illustrative": check.illustrative,
     }

@@ -19,11 +19,10 @@ import numpy as np
 import pandas as pd
 from scipy import sparse
 from scipy.optimize import linprog
-from scipy.sparse import csgraph
 
 from optimizer.errors import StudyError
 from optimizer.files import read_folder
-from optimizer.rules import Check, Evidence, Rule, implied_rules
+from optimizer.rules import Check, Evidence, implied_rules
 from optimizer.uses import Linkage, Use
 
 if TYPE_CHECKING:
@@ -79,9 +78,9 @@ def audit_folder(folder: Path) -> Audit:
         raise StudyError(f"{folder / 'plan.gpkg'}: cannot be read: {error}") from None
     faults: list[str] = []
     try:
-        evidence = _evidence(study, parcels, sites, faults)
+        evidence = _evidence(study, parcels, sites, walks, written, faults)
         _same_tables(evidence.parcels, written, faults)
-        audit = recompute(study, evidence, sites, walks)
+        audit = recompute(study, evidence)
     except KeyError as error:
         raise StudyError(f"{folder}: {error} is in one of the plan's files and missing from another") from None
     except (TypeError, ValueError, AttributeError, IndexError) as error:
@@ -91,6 +90,7 @@ def audit_folder(folder: Path) -> Audit:
     faults += [
         f"{c.name}: {place} breaks it (worst {c.scope}: {c.value:,.6g} {c.unit}, limit {c.sense} {c.limit:,.6g})"
         for c in audit.checks
+        if c.faulty
         for place in c.broken[:3]
     ]
     for label, written_indices, found in (
@@ -116,12 +116,20 @@ def audit_folder(folder: Path) -> Audit:
         faults.append(f"rules: {len(stated)} checks are stated in result.json, {len(audit.checks)} found")
     for row, check in zip(stated, audit.checks, strict=False):
         same = all(row[key] == getattr(check, key) for key in ("name", "scope", "sense", "unit"))
-        if not same or not all(_close(row[key], getattr(check, key), RULE_TOLERANCE) for key in ("value", "limit")):
+        numbers = ("value", "limit", "missed")
+        if not same or not all(_close(row[key], getattr(check, key), RULE_TOLERANCE) for key in numbers):
             faults.append(f"rule {check.name}, {check.scope}: not as result.json states it")
     return Audit(audit.checks, audit.indices, audit.existing, audit.objective, faults, notes)
 
 
-def _evidence(study: Study, parcels: gpd.GeoDataFrame, sites: gpd.GeoDataFrame, faults: list[str]) -> Evidence:
+def _evidence(
+    study: Study,
+    parcels: gpd.GeoDataFrame,
+    sites: gpd.GeoDataFrame,
+    walks: gpd.GeoDataFrame,
+    written: gpd.GeoDataFrame,
+    faults: list[str],
+) -> Evidence:
     """Read floors from the stacks and today's from the facts; name everything that does not fit together."""
     uses = {use.name: use for use in study.use_list}
     table = parcels.copy()
@@ -153,7 +161,9 @@ def _evidence(study: Study, parcels: gpd.GeoDataFrame, sites: gpd.GeoDataFrame, 
             faults.append(f"parcel {name}: action {row['action']!r} is not allowed")
         _same_parcel(name, row, dict(zip(uses, area, strict=True)), stacks.get(name, []), uses, faults)
     table[floor_area] = summed[floor_area]
-    return Evidence(table, buildings, uses)
+    shapes = written.drop_duplicates("parcel_id").set_index("parcel_id").geometry.reindex(table.index)
+    table = gpd.GeoDataFrame(table, geometry=shapes.to_numpy(), crs=written.crs)  # in metres
+    return Evidence(table, buildings, uses, walks, (*implied_rules(), *study.rules))
 
 
 def _building(
@@ -295,35 +305,16 @@ def _same_inputs(study: Study, parcels: gpd.GeoDataFrame, result: dict[str, Any]
     return []
 
 
-def recompute(study: Study, evidence: Evidence, sites: pd.DataFrame, walks: pd.DataFrame) -> Audit:
+def recompute(study: Study, evidence: Evidence) -> Audit:
     """Recompute indices, objective and rules from tables of a plan."""
-    buildings, uses = evidence.buildings, list(evidence.uses)
-    area = buildings[[f"gfa_{use}" for use in uses]].to_numpy(dtype=float)
-    share = 1.0 / buildings.groupby("parcel_id")["site"].transform("size").to_numpy(dtype=float)
-    today_table = evidence.parcels.loc[buildings["parcel_id"], [f"today_{use}" for use in uses]]
-    today = today_table.to_numpy(dtype=float) * share[:, None]
-    distance = _distances(buildings, walks, max((k.reach for k in study.linkage_list), default=0.0))
-    rules: Sequence[Rule] = [*implied_rules(), *study.rules]
-    checks = [check for rule in rules for check in rule.check(evidence)]
+    area, today = evidence.floor_area(), evidence.today()
+    distance = evidence.walking(max((k.reach for k in study.linkage_list), default=0.0))
+    checks = [check for rule in evidence.rules for check in rule.check(evidence)]
     indices = _indices(study, evidence, area, distance)
     existing = _indices(study, evidence, today, distance)
-    return Audit(checks, indices, existing, _objective(study, evidence, indices, today), [])
-
-
-def _distances(buildings: pd.DataFrame, walks: pd.DataFrame, limit: float) -> np.ndarray:
-    """Return walking distances between all buildings' doors, m, infinite beyond a limit; shape (S, S)."""
-    node = buildings["door_node"].to_numpy(dtype=int)
-    ends = walks[["from_node", "to_node"]].to_numpy(dtype=int)
-    nodes = int(max(ends.max(initial=0), node.max(initial=0))) + 1
-    graph = sparse.coo_matrix((walks["length_m"].to_numpy(float), ends.T), shape=(nodes, nodes)).tocsr()
-    found = csgraph.dijkstra(graph, directed=False, indices=node, limit=limit)[:, node]
-    access = buildings["access"].to_numpy(dtype=float)
-    distance = found + access[:, None] + access[None, :]
-    cut_off = ~buildings["reached"].to_numpy(dtype=bool)
-    distance[cut_off, :] = np.inf
-    distance[:, cut_off] = np.inf
-    np.fill_diagonal(distance, 0.0)
-    return np.asarray(distance)
+    score = _objective(study, evidence, indices, today) - sum(check.cost for check in checks)
+    score += sum(rule.reward(evidence) for rule in evidence.rules)
+    return Audit(checks, indices, existing, float(score), [])
 
 
 def transport(
@@ -458,6 +449,8 @@ def _most(study: Study, evidence: Evidence, today: np.ndarray) -> tuple[dict[str
     sites = evidence.buildings.groupby("parcel_id")["site"].size()
     least = min(u.storey_height for u in uses.values())
     capacity = 0.0
+    facts = table.reset_index()
+    extra = dict(zip(table.index, sum((r.extra_far(facts) for r in study.rules), np.zeros(len(table))), strict=True))
     for name, row in table.iterrows():
         stands = sum(float(row[f"today_{u}"]) for u in uses)
         plate = float(row["coverage"] * row["site_area"]) / sites[name]
@@ -466,7 +459,7 @@ def _most(study: Study, evidence: Evidence, today: np.ndarray) -> tuple[dict[str
             limits.append(row["max_height"] / least)
         if not math.isnan(row["max_floors"]):
             limits.append(row["max_floors"])
-        far = math.inf if math.isnan(row["max_far"]) else row["max_far"] * row["site_area"]
+        far = math.inf if math.isnan(row["max_far"]) else (row["max_far"] + extra[name]) * row["site_area"]
         limits.append(far / plate)
         room = min(math.floor(min(limits) + 1e-9) * plate * sites[name], far)
         capacity += max(room, stands)

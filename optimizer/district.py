@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING
 import geopandas as gpd
 import numpy as np
 import pandas as pd
+import shapely
 from numpy.typing import NDArray
 
 from geodata.groups import blocks, neighbourhoods
@@ -17,10 +19,12 @@ from geodata.parcels import Parcels, hashes, read_layer, read_parcels
 from geodata.sites import divide, inner_points
 from geodata.walking import DEFAULT_SNAP, WalkingNetwork, parcel_network, street_network
 from optimizer.errors import StudyError
+from optimizer.rules.base import Places
 from optimizer.uses import Linkage, Use
 
 if TYPE_CHECKING:
-    from optimizer.study import Study
+    from optimizer.rules import Rule
+    from optimizer.study import LayerSection, Study
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -53,6 +57,8 @@ class District:
         What was read: findings, hashes of inputs, origin of the site areas.
     inputs : dict
         File to SHA-256.
+    extra_far : ndarray, shape (P,)
+        Most floor-area ratio that rules add to the parcels' own.
     """
 
     parcels: gpd.GeoDataFrame
@@ -63,6 +69,7 @@ class District:
     groups: dict[str, Ints]
     found: Parcels
     inputs: dict[str, str]
+    extra_far: Floats
 
     def _column(self, name: str) -> Floats:
         return np.asarray(self.parcels[name].to_numpy(dtype=float))
@@ -130,7 +137,7 @@ class District:
         p = self.parcel_of
         by_height = self._limit("max_height")[p, None] / self.storey_height[None, :]
         by_storeys = self._limit("max_floors")[p, None]
-        area = self._limit("max_far")[p, None] * self.site_area[p, None]
+        area = (self._limit("max_far") + self.extra_far)[p, None] * self.site_area[p, None]
         by_area = np.divide(area, self.plate[:, None], out=np.zeros_like(area), where=self.plate[:, None] > 0)
         limit = np.minimum(np.minimum(by_height, by_storeys), by_area)
         return np.asarray(np.floor(np.minimum(limit, STOREY_LIMIT) + 1e-9), dtype=np.int64)
@@ -160,8 +167,24 @@ class District:
         """A point inside each site, m, shape (S, 2)."""
         return inner_points(self.sites)
 
-    def select(self, where: str | None, rule: str) -> Bools:
-        """Return the parcels that an expression chooses, shape (P,).
+    @cached_property
+    def land(self) -> Floats:
+        """Site area that goes with each site, m², shape (S,): its part of the parcel."""
+        return np.asarray((self.site_area / self.sites_on)[self.parcel_of])
+
+    def places(self, by: str, where: str | list[str] | None, rule: str) -> Places:
+        """Group the sites on the chosen parcels: ``district``, ``parcel``, ``building``, ``block`` ... or a fact."""
+        p = self.parcel_of
+        table = pd.DataFrame({"site": self.sites["site"].to_numpy(), **self.groups})
+        known = facts(self.parcels).iloc[p]
+        ids = self.parcels["parcel_id"].iloc[p].tolist()
+        try:
+            return Places.by(by, ids, table, known, self.select(where, rule)[p], self.land)
+        except StudyError as error:
+            raise StudyError(f"rules ({rule}): {error}") from None
+
+    def select(self, where: str | list[str] | None, rule: str) -> Bools:
+        """Return the parcels that an expression or a list of ids chooses, shape (P,).
 
         Raises
         ------
@@ -172,26 +195,34 @@ class District:
 
 
 FACTS = ("parcel_id", "zone", "use_code", "site_area", "max_far", "max_height", "max_floors", "coverage", "protected")
-"""Columns that an expression may use, with ``year``, ``storeys_today`` and today's floor area ``today_<use>``."""
+"""Columns that an expression may use, with ``year``, ``storeys_today``, today's floor area ``today_<use>`` and what
+layers say, ``layer_<name>``."""
 
 
 def facts(parcels: pd.DataFrame) -> pd.DataFrame:
     """Return the facts of parcels, of a district or of a written plan alike, by the names that expressions use."""
     today = [c for c in parcels if c.startswith("today_") and c != "today_dominant_use"]
-    table = parcels[[*FACTS, "year", "storeys_today", *today]]
+    layers = [c for c in parcels if c.startswith("layer_")]
+    table = parcels[[*FACTS, "year", "storeys_today", *layers, *today]]
     if today:
         return pd.DataFrame(table)
     area = parcels[[c for c in parcels if c.startswith("gfa_")]]
     return pd.concat([table, area.rename(columns=lambda c: "today_" + c.removeprefix("gfa_"))], axis=1)
 
 
-def select(parcels: gpd.GeoDataFrame, where: str | None, rule: str) -> Bools:
-    """Return the rows for which an expression such as ``zone == 'IA-1'`` is true; all where it is None.
+def select(parcels: pd.DataFrame, where: str | list[str] | None, rule: str) -> Bools:
+    """Return the rows for which an expression such as ``zone == 'IA-1'`` is true, or whose ids a list names; all where it is None.
 
     ``rule`` names the key in errors.
     """
     if where is None:
         return np.ones(len(parcels), dtype=bool)
+    if isinstance(where, list):
+        ids = parcels["parcel_id"].astype(str)
+        missing = sorted(set(where) - set(ids))
+        if missing:
+            raise StudyError(f"{rule}: where names parcel {missing[0]!r}, which the district does not have")
+        return np.asarray(ids.isin(where))
     if "@" in where or "__" in where:
         raise StudyError(f"{rule}: where = {where!r}: only columns, values and comparisons are allowed")
     if re.search(r"(^|[^=<>!])=([^=]|$)", where):
@@ -231,8 +262,12 @@ def read_district(
     found = read_parcels(study.parcel_source(), frame)
     if study.parcels.open_land is not None:
         found.frame["protected"] |= select(found.frame, study.parcels.open_land, "parcels.open_land")
-    sites = divide(found.frame, study.sites.plate)
     inputs = dict(found.inputs)
+    for name, section in study.layers.items():
+        file = study.path(section.file)
+        found.frame[f"layer_{name}"] = _overlay(found.frame, section, read_layer(file, section.layer), f"layers.{name}")
+        inputs |= hashes(file)
+    sites = divide(found.frame, study.sites.plate)
     if streets is None and study.streets is not None:
         file = study.path(study.streets.file)
         streets = read_layer(file, study.streets.layer)
@@ -251,4 +286,28 @@ def read_district(
         },
         found=found,
         inputs=inputs,
+        extra_far=_extra_far(found.frame, study.rules),
     )
+
+
+def _extra_far(parcels: pd.DataFrame, rules: Sequence[Rule]) -> Floats:
+    return sum((rule.extra_far(parcels) for rule in rules), np.zeros(len(parcels)))
+
+
+def _overlay(parcels: gpd.GeoDataFrame, section: LayerSection, layer: gpd.GeoDataFrame, key: str) -> np.ndarray:
+    """Return what a layer says of each parcel, shape (P,): a column's value at a point inside it, or whether it is there."""
+    if layer.crs is None:
+        raise StudyError(f"{key}.file: no coordinate reference system; add one to the file")
+    if section.column is not None and section.column not in layer:
+        raise StudyError(f"{key}.column = {section.column!r}: not in the file; columns are {', '.join(layer.columns)}")
+    layer = layer[~(layer.geometry.isna() | layer.geometry.is_empty)].to_crs(parcels.crs)
+    points = shapely.point_on_surface(np.asarray(parcels.geometry.array))
+    tree = shapely.STRtree(np.asarray(layer.geometry.array))
+    row = np.full(len(parcels), -1)
+    if len(layer):
+        near = tree.query_nearest(points, all_matches=False, max_distance=section.within or 1e-9)
+        row[near[0]] = near[1]
+    if section.column is None:
+        return np.asarray(row >= 0)
+    values = layer[section.column].to_numpy()
+    return np.array([str(values[k]) if k >= 0 else "" for k in row], dtype=object)

@@ -198,6 +198,8 @@ class Model:
         Binary columns; a parcel with none of them is cleared.
     new, converted : ndarray of int, shape (S, U)
         Integer columns: floors of each use at each site.
+    allowances : list of (parcel, column, coefficient)
+        Floor area that rules let redeveloped parcels have beyond their ratio, model units.
     """
 
     def __init__(self, district: District, actions: frozenset[str], rules: Sequence[Rule] = ()) -> None:
@@ -261,7 +263,9 @@ class Model:
             lower=0.0,
         )
         self._presence: dict[tuple[str, int], Ints] = {}
+        self._exact: set[tuple[str, int]] = set()
         self._standing: Ints | None = None
+        self.allowances: list[tuple[Ints, Ints, Floats]] = []
 
     def _floors(self, kind: str, limit: Ints) -> Ints:
         names = [f"{kind}_{s}_{u.name}" for s in self.site_names for u in self.district.uses]
@@ -279,12 +283,60 @@ class Model:
             (row, self.new[:, use], d.plate * AREA),
         ]
 
-    def presence(self, kind: str, use: int) -> Ints:
+    def weighted_floor(
+        self, weight: Floats, row: Ints, *, kept: bool = True, scale: float = AREA
+    ) -> list[tuple[Ints, Ints, Floats]]:
+        """Terms whose sum is floor area weighted by use, added up by row.
+
+        Parameters
+        ----------
+        weight : ndarray, shape (U,) or (S, U)
+            Of one m² of each use.
+        row : ndarray of int, shape (S,)
+            Row of each site; -1 where it does not count.
+        kept : bool
+            Whether floor area in kept buildings counts.
+        scale : float
+            Model units of one weighted m².
+        """
+        inside = np.flatnonzero(row >= 0)
+        weights = np.broadcast_to(weight, (len(row), len(self.district.uses)))[inside] * (scale / AREA)
+        terms = []
+        for u in np.flatnonzero(weights.any(axis=0)):
+            parts = self.floor_area_terms(int(u), row)
+            for at, column, area in parts if kept else parts[1:]:
+                terms.append((at[inside], column[inside], area[inside] * weights[:, u]))
+        return terms
+
+    def holding(self, use: int, *, exact: bool = False) -> list[tuple[Ints, Floats]]:
+        """Return (columns, coefficients), each of shape (S,), whose sum is 1 where a building holds a use, else 0.
+
+        Two binaries a site, one for new and one for converted floors; kept floors need none. Unless ``exact``, the
+        sum may be 1 where the use is absent.
+        """
+        d = self.district
+        kept = (d.existing_at[:, use] > 0).astype(float)
+        held = [(self.presence(kind, use, exact=exact), np.ones(len(d.sites))) for kind in ("new", "conv")]
+        return [(self.keep[d.parcel_of], kept), *held]
+
+    def presence(self, kind: str, use: int, *, exact: bool = False) -> Ints:
         """Binary columns, shape (S,): whether a site has new or converted floors of a use.
 
-        Each costs one binary and one row a site, so rules ask only where they need it.
+        Each costs one binary and two rows a site (three where ``exact``: then it is 0 where there are none), so
+        rules ask only where they need it.
         """
         key = (kind, use)
+        if exact and key not in self._exact:
+            self._exact.add(key)
+            columns = self.presence(kind, use)
+            floors = {"new": self.new, "conv": self.converted}[kind][:, use]
+            sites = np.arange(len(floors))
+            self.program.rows(
+                [f"{kind}_lacks_{self.district.uses[use].name}_{s}" for s in self.site_names],
+                (sites, columns, 1.0),
+                (sites, floors, -1.0),
+                upper=0.0,
+            )
         if key not in self._presence:
             d = self.district
             floors, limit = {
@@ -314,7 +366,10 @@ class Model:
         return self._presence[key]
 
     def decisions(self, parcels: Bools) -> Bools:
-        """Return which columns decide on some parcels (shape (P,)), shape (columns,): all their integer ones."""
+        """Return which columns decide on some parcels (shape (P,)), shape (columns,): their integer ones.
+
+        Columns of rules that belong to no parcel are none of them.
+        """
         sites = parcels[self.district.parcel_of]
         chosen = np.zeros(self.program.width, dtype=bool)
         for block in (self.keep, self.convert, self.redevelop):

@@ -147,6 +147,7 @@ class Plan:
                 "protected": facts["protected"].astype(bool),
                 "year": facts["year"],
                 "storeys_today": d.storeys_today,
+                **{c: facts[c] for c in facts if c.startswith("layer_")},
                 **{f"today_{n}": d.existing[:, u].round(6) for u, n in enumerate(names)},
                 "today_dominant_use": dominant(d.existing, names),
             },

@@ -84,6 +84,8 @@ def assemble(study: Study, district: District) -> Problem:
             for _, column, area in model.floor_area_terms(u, sites):
                 model.program.reward(np.asarray(column), value * np.asarray(area))
     for rule in rules:
+        rule.declare(model)
+    for rule in rules:
         rule.constrain(model)
     return Problem(study, district, model, scales, flows)
 

@@ -18,7 +18,9 @@ def most_floor_area(district: District, rules: Sequence[Rule]) -> Floats:
     """
     d = district
     storeys = (d.plate[:, None] * d.storey_limit).max(axis=1)
-    room = np.minimum(np.bincount(d.parcel_of, storeys, minlength=len(d.parcels)), d.max_far * d.site_area)
+    room = np.minimum(
+        np.bincount(d.parcel_of, storeys, minlength=len(d.parcels)), (d.max_far + d.extra_far) * d.site_area
+    )
     capacity = float(np.maximum(room, d.existing.sum(axis=1)).sum())
     most = np.full(len(d.uses) + 1, capacity)
     for rule in rules:

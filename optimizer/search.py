@@ -38,18 +38,19 @@ def today(problem: Problem, clock: Clock, threads: int) -> Floats | None:
 
 
 def complete(problem: Problem, x: Floats, clock: Clock, threads: int) -> Floats | None:
-    """Return a solution with the same decisions, its flows optimal and its entropies exact; None where there is none."""
+    """Return the best solution with the same decisions on parcels; its entropies exact; None where there is none."""
     arrays = problem.arrays()
     lower, upper = arrays.lower.copy(), arrays.upper.copy()
-    lower[arrays.integer] = np.maximum(lower[arrays.integer], np.rint(x[arrays.integer]))
-    upper[arrays.integer] = np.minimum(upper[arrays.integer], np.rint(x[arrays.integer]))
+    decided = problem.model.decisions(np.ones(len(problem.district.parcels), dtype=bool))
+    lower[decided] = np.maximum(lower[decided], np.rint(x[decided]))
+    upper[decided] = np.minimum(upper[decided], np.rint(x[decided]))
     if (lower > upper).any():
         return None
     fixed = dataclasses.replace(arrays, lower=lower, upper=upper).rows(~arrays.cut & np.isinf(arrays.lazy))
     for scale in problem.scales:
         # Group areas follow from the decisions; entropy is taken exactly afterwards.
         fixed.upper[scale.entropy] = 0.0
-    answer = run(load(fixed, relaxed=True, threads=threads), clock, clock.left)
+    answer = run(load(fixed, relaxed=not (arrays.integer & ~decided).any(), threads=threads), clock, clock.left)
     if answer.x is None or answer.status != "optimal":
         return None
     full = answer.x.copy()
@@ -126,7 +127,7 @@ def search_tile(
     box = boxed(problem, relaxed, start, needed, np.random.default_rng(seed))
     parcels = np.zeros(len(d.parcels), dtype=bool)
     parcels[d.parcel_of[tile]] = True
-    held = box.integer & ~problem.model.decisions(parcels)
+    held = problem.model.decisions(~parcels)
     middle = d.xy[tile].mean(axis=0)
     reach = np.linalg.norm(d.xy[tile] - middle, axis=1).max() + MARGIN
     held[flows.columns[np.linalg.norm(flows.xy - middle, axis=1) > reach]] = True

@@ -102,6 +102,7 @@ class _Run:
         # No term exceeds its weight, since what it is divided by is the most that the study allows.
         weights = problem.study.objective
         self.bound = weights.proximity + weights.mixing + weights.density
+        self.bound += sum(rule.most_reward for rule in problem.study.rules)
         self.phase = ""
         self.relaxation = Relaxation(problem, self.threads, self.tolerance)
         self.needed: set[int] = set()

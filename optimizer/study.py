@@ -95,6 +95,15 @@ class StreetsSection(Section):
     snap: Positive = DEFAULT_SNAP
 
 
+class LayerSection(Section):
+    """A layer that says something of parcels: fact ``layer_<name>``."""
+
+    file: str
+    layer: str | None = None
+    column: str | None = None
+    within: NonNegative = 0.0
+
+
 class SitesSection(Section):
     """How large parcels are divided into building sites."""
 
@@ -109,6 +118,7 @@ class UseSection(Section):
     storey_height: Annotated[float, Field(gt=0, le=50, allow_inf_nan=False)]
     floor_per_job: NonNegative = 0.0
     floor_per_home: NonNegative = 0.0
+    residents_per_home: NonNegative = 2.0
     sound_power: Annotated[float, Field(ge=0, le=140, allow_inf_nan=False)] | None = None
     rank: Annotated[float, Field(allow_inf_nan=False)] = 0.0
 
@@ -142,9 +152,7 @@ class ObjectiveSection(Section):
     neighbourhood_size: Positive = 250.0
 
     @model_validator(mode="after")
-    def _something_to_maximise(self) -> ObjectiveSection:
-        if self.proximity + self.mixing + self.density <= 0:
-            raise ValueError("every weight is 0; give at least one of proximity, mixing and density")
+    def _mixing_at_some_scale(self) -> ObjectiveSection:
         if self.mixing > 0 and self.scales.building + self.scales.block + self.scales.neighbourhood <= 0:
             raise ValueError("mixing is weighted but every one of its scales is 0")
         return self
@@ -175,6 +183,7 @@ class Study(Section):
     attribution: str = ""
     parcels: ParcelsSection = ParcelsSection()
     streets: StreetsSection | None = None
+    layers: dict[str, LayerSection] = {}
     sites: SitesSection = SitesSection()
     uses: dict[str, UseSection] = {}
     linkages: list[LinkageSection] = []
@@ -257,6 +266,9 @@ class Study(Section):
         for i, rule in enumerate(self.rules):
             for key, use in rule.named_uses():
                 _known(use, names, f"rules[{i}].{key}")
+        weights = self.objective
+        if weights.proximity + weights.mixing + weights.density + sum(rule.most_reward for rule in self.rules) <= 0:
+            raise StudyError("objective: every weight is 0; give at least one of proximity, mixing and density")
         for rule_error in (rule.contradiction(self.rules) for rule in self.rules):
             if rule_error:
                 raise StudyError(rule_error)
@@ -308,7 +320,8 @@ class Study(Section):
         """Return the study as plain values for TOML, files made absolute so that it can be read anywhere."""
         data = self.model_dump(mode="json", exclude_none=True, exclude={"rules"})
         data["rules"] = [rule.to_dict() for rule in self.rules]
-        for section in (data["parcels"], data.get("streets"), data["parcels"].get("limits")):
+        layers = data["layers"].values()
+        for section in (data["parcels"], data.get("streets"), data["parcels"].get("limits"), *layers):
             if section and section.get("file"):
                 section["file"] = self.path(section["file"]).as_posix()
         return data

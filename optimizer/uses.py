@@ -24,6 +24,8 @@ class Use:
         Floor to floor, m.
     floor_per_job, floor_per_home : float
         Gross floor area of one job or dwelling, m²; 0 when the use has none.
+    residents_per_home : float
+        People in one dwelling.
     sound_power : float or None
         A-weighted sound power radiated per m² of floor, dB(A); None when silent.
     rank : float
@@ -36,6 +38,7 @@ class Use:
     storey_height: float
     floor_per_job: float = 0.0
     floor_per_home: float = 0.0
+    residents_per_home: float = 2.0
     sound_power: float | None = None
     rank: float = 0.0
 

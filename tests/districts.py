@@ -69,9 +69,9 @@ def solve(asked, frame):
     return optimizer.solve(asked, parcels=frame)
 
 
-def checked(asked, frame, action, floors):
+def checked(asked, frame, action, floors, district=None):
     """What a study's rules say of a plan written by hand: checks by rule and scope."""
-    plan = Plan(asked, read_district(asked, frame), np.array(action, dtype=object), np.array(floors), {})
+    plan = Plan(asked, district or read_district(asked, frame), np.array(action, dtype=object), np.array(floors), {})
     evidence = evidence_of(plan)[0]
     return [check for rule in asked.rules for check in rule.check(evidence)]
 

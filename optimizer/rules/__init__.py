@@ -19,7 +19,12 @@ def rule_kinds() -> dict[str, type[Rule]]:
     """Return every rule family by the ``kind`` a study calls it."""
     for module in pkgutil.iter_modules(__path__):
         importlib.import_module(f"{__name__}.{module.name}")
-    return {family.kind: family for family in sorted(Rule.__subclasses__(), key=lambda f: f.kind)}
+    found = [family for family in _families(Rule) if "kind" in vars(family)]
+    return {family.kind: family for family in sorted(found, key=lambda f: f.kind)}
+
+
+def _families(family: type[Rule]) -> list[type[Rule]]:
+    return [below for own in family.__subclasses__() for below in (own, *_families(own))]
 
 
 def implied_rules() -> list[Rule]:

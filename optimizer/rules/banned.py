@@ -3,26 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Annotated, ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 from pydantic import Field
 
-from optimizer.rules.base import Check, Evidence, Rule, compare
+from optimizer.rules.base import Check, Evidence, Names, Rule
 
 if TYPE_CHECKING:
     from optimizer.model import Model
 
 
 class Banned(Rule):
-    """The chosen parcels take up no new floor of the banned uses: n_su = 0 and m_su = 0.
+    """The chosen parcels take up no new floor of the banned uses.
 
-    Floor area of the use that stands there today may stay with the building it is in (k_i = 1).
+    a_s n_su <= 0 and a0_s m_su <= 0 for every site s, with plates a (m²) of new and converted floors.
+
+    Floor area of the use that stands there today may stay with the building it is in (k_i = 1). Missed by m².
     """
 
     kind: ClassVar[str] = "banned"
 
-    uses: Annotated[list[str], Field(min_length=1)]
+    example: ClassVar[str] = 'kind = "banned"\nuses = ["workshop"]\nwhere = "site_area < 300"'
+
+    uses: Names = Field(description="uses that may not be taken up")
 
     def named_uses(self) -> list[tuple[str, str]]:
         """Return the banned uses."""
@@ -30,15 +34,20 @@ class Banned(Rule):
 
     def constrain(self, model: Model) -> None:
         """Add one row a chosen site and banned use."""
+        from optimizer.model import AREA
+
         d = model.district
         sites = np.flatnonzero(d.select(self.where, self.label)[d.parcel_of])
         for use in self.uses:
             u = d.use_index[use]
-            model.program.rows(
-                [f"{self.label}_{use}_{model.site_names[s]}" for s in sites],
-                (np.arange(len(sites)), model.new[sites, u], 1.0),
-                (np.arange(len(sites)), model.converted[sites, u], 1.0),
+            rows = np.full(len(d.sites), -1)
+            rows[sites] = np.arange(len(sites))
+            self.rows(
+                model,
+                [f"{use}_{model.site_names[s]}" for s in sites],
+                *model.weighted_floor(np.eye(len(d.uses))[u], rows, kept=False),
                 upper=0.0,
+                unit=AREA,
             )
 
     def check(self, evidence: Evidence) -> Iterator[Check]:
@@ -47,8 +56,4 @@ class Banned(Rule):
         table = table[table["action"] != "keep"]
         for use in self.uses:
             area = table[f"gfa_{use}"].to_numpy(dtype=float)
-            result = compare(
-                self.label, [f"{i}, {use}" for i in table.index], area, np.zeros(len(table)), "m²", absolute=0.01
-            )
-            if result:
-                yield result
+            yield from self.verdict([f"{i}, {use}" for i in table.index], area, 0.0, "m²", absolute=0.01)

@@ -6,8 +6,9 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
+from pydantic import Field
 
-from optimizer.rules.base import Check, Evidence, Rule, Share, compare
+from optimizer.rules.base import Check, Evidence, Rule, Share
 
 if TYPE_CHECKING:
     from optimizer.model import Model
@@ -18,13 +19,17 @@ class Coverage(Rule):
 
     sum over sites s of i of a_s b_s <= c_i A_i, with plate a (m²), b = 1 where a building stands, coverage c and
     site area A (m²). Plates are sized by the parcel's own coverage, so that part holds by construction;
-    a lower ``max_coverage`` costs a binary a site of the district.
+    a lower ``max_coverage`` costs a binary a site of the district. Missed by m²/m².
     """
 
     kind: ClassVar[str] = "coverage"
     implied: ClassVar[bool] = True
 
-    max_coverage: Share | None = None
+    example: ClassVar[str] = 'kind = "coverage"\nmax_coverage = 0.5'
+
+    max_coverage: Share | None = Field(
+        default=None, description="most plate over site area, m²/m²; the parcel's own by default"
+    )
 
     def constrain(self, model: Model) -> None:
         """Add rows only where the rule asks for less than the parcel's own coverage."""
@@ -39,8 +44,9 @@ class Coverage(Rule):
         place = np.full(len(d.parcels), -1)
         place[rows] = np.arange(len(rows))
         sites = np.flatnonzero(place[d.parcel_of] >= 0)
-        model.program.rows(
-            [f"{self.label}_{d.parcels['parcel_id'].iloc[i]}" for i in rows],
+        self.rows(
+            model,
+            [d.parcels["parcel_id"].iloc[i] for i in rows],
             (place[d.parcel_of[sites]], standing[sites], (d.plate / d.site_area[d.parcel_of])[sites]),
             upper=self.max_coverage,
         )
@@ -57,6 +63,4 @@ class Coverage(Rule):
         if self.max_coverage is not None:
             limit = np.fmin(limit, self.max_coverage)
         share = (plates / parcels["site_area"].reindex(plates.index)).to_numpy(dtype=float)
-        result = compare(self.label, list(plates.index), share, limit, "m²/m²")
-        if result:
-            yield result
+        yield from self.verdict(list(plates.index), share, limit, "m²/m²")

@@ -6,8 +6,9 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
+from pydantic import Field
 
-from optimizer.rules.base import Check, Evidence, Rule, Share, compare
+from optimizer.rules.base import Check, Evidence, Rule, Share
 
 if TYPE_CHECKING:
     from optimizer.model import Model
@@ -17,12 +18,14 @@ class Demolition(Rule):
     """At most a share of today's floor area is demolished.
 
     sum over chosen i of E_i (1 - k_i - c_i) <= max_share · sum of E_i, with today's floor area E (m²), k = 1
-    where the building is kept and c = 1 where it is converted.
+    where the building is kept and c = 1 where it is converted. Missed by m² of today's floor area.
     """
 
     kind: ClassVar[str] = "demolition"
 
-    max_share: Share
+    example: ClassVar[str] = 'kind = "demolition"\nmax_share = 0.4'
+
+    max_share: Share = Field(description="most of today's floor area that may go, m²/m²")
 
     def constrain(self, model: Model) -> None:
         """Add one row."""
@@ -30,11 +33,13 @@ class Demolition(Rule):
 
         d = model.district
         area = np.where(d.select(self.where, self.label), d.existing.sum(axis=1), 0.0) * AREA
-        model.program.rows(
-            [self.label],
+        self.rows(
+            model,
+            ["today"],
             (0, model.keep, area),
             (0, model.convert, area),
             lower=(1.0 - self.max_share) * area.sum(),
+            unit=AREA,
         )
 
     def check(self, evidence: Evidence) -> Iterator[Check]:
@@ -43,7 +48,11 @@ class Demolition(Rule):
         today = table[[f"today_{use}" for use in evidence.uses]].sum(axis=1)
         gone = float(today[table["action"].isin(["redevelop", "clear"])].sum())
         total = float(today.sum())
-        share = np.array([gone / total if total else 0.0])
-        result = compare(self.label, ["today's floor area"], share, np.array([self.max_share]), "m²/m²")
-        if result:
-            yield result
+        yield from self.verdict(
+            ["today's floor area"],
+            gone / total if total else 0.0,
+            self.max_share,
+            "m²/m²",
+            missed=gone - self.max_share * total,
+            missed_unit="m²",
+        )

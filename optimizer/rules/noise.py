@@ -9,7 +9,7 @@ import numpy as np
 from pydantic import Field, model_validator
 from scipy.spatial.distance import cdist
 
-from optimizer.rules.base import Check, Evidence, Rule, compare
+from optimizer.rules.base import Check, Evidence, Rule
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
@@ -52,14 +52,20 @@ class Noise(Rule):
 
     ``reach`` (m) keeps large districts sparse: all floor beyond it counts as if it stood at that distance,
     which errs on the safe side; the proved bound then holds for that stricter rule. Without it every source counts
-    where it stands.
+    where it stands. Missed by multiples of the limit's energy, building by building.
     """
 
     kind: ClassVar[str] = "noise"
 
-    limits: Annotated[dict[str, Decibel], Field(min_length=1)]
-    background: Decibel | None = None
-    reach: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
+    example: ClassVar[str] = 'kind = "noise"\nlimits = { housing = 63 }'
+
+    limits: Annotated[dict[str, Decibel], Field(min_length=1)] = Field(
+        description="dB(A) at buildings that hold a use, by use"
+    )
+    background: Decibel | None = Field(default=None, description="sound from elsewhere, dB(A); none by default")
+    reach: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = Field(
+        default=None, description="m beyond which all floor counts as if it stood there; none by default"
+    )
 
     @model_validator(mode="after")
     def _limit_above_background(self) -> Noise:
@@ -146,8 +152,8 @@ class Noise(Rule):
         new, converted = (model.presence(kind, u)[rows] for kind in ("new", "conv"))
         terms += [(place, new, most - 1.0), (place, converted, most - 1.0)]
         terms += [(place, model.keep[d.parcel_of[rows]], np.where(kept[rows], most - 1.0, 0.0))]
-        names = [f"{self.label}_{use}_{model.site_names[s]}" for s in rows]
-        model.program.rows(names, *terms, upper=most, lazy=SELDOM)
+        names = [f"{use}_{model.site_names[s]}" for s in rows]
+        self.rows(model, names, *terms, upper=most, lazy=SELDOM if self.price is None else np.inf)
 
     def _most_emission(self, d: District, weight: dict[int, float]) -> Floats:
         """Most emission of each site, m² of the loudest use, shape (S,)."""
@@ -174,16 +180,17 @@ class Noise(Rule):
             arriving = kernel @ power + (0.0 if self.background is None else energy(self.background))
             level = 10.0 * np.log10(np.maximum(arriving, 1.0))
             scopes = (table["parcel_id"] + "/" + table["site"].astype(str)).to_numpy(dtype=object)[receptor]
-            result = compare(
-                f"{self.label} at {limited}",
+            own = float(energy(limit)) - (0.0 if self.background is None else float(energy(self.background)))
+            yield from self.verdict(
                 list(scopes),
                 level,
-                np.full(len(level), limit),
+                limit,
                 "dB(A)",
+                missed=(arriving - energy(limit)) / own,
+                missed_unit="times the limit's energy",
                 absolute=DECIBEL_TOLERANCE,
+                name=f"{self.label} at {limited}",
             )
-            if result:
-                yield result
 
 
 def _knapsack(kernel: Floats, cap: Floats, total: float) -> Floats:

@@ -6,9 +6,9 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
-from pydantic import model_validator
+from pydantic import Field, model_validator
 
-from optimizer.rules.base import Check, Evidence, NonNegative, Rule, Share, compare
+from optimizer.rules.base import Check, Evidence, NonNegative, Rule, Share
 
 if TYPE_CHECKING:
     from optimizer.district import District, Floats
@@ -24,22 +24,25 @@ class Programme(Rule):
     min_floor_area <= G <= max_floor_area,  min_today E <= G <= max_today E,
     min_area_u <= G_u <= max_area_u,  min_share_u G <= G_u <= max_share_u G,
     min_jobs <= sum of G_u / f_u <= max_jobs,  and the same for homes.
+
+    Missed by m² of floor (shares too), jobs or homes.
     """
 
     kind: ClassVar[str] = "programme"
+    example: ClassVar[str] = 'kind = "programme"\nmax_today = 1.4\nmin_share = { workshop = 0.2, housing = 0.2 }'
 
-    min_floor_area: NonNegative | None = None
-    max_floor_area: NonNegative | None = None
-    min_today: NonNegative | None = None
-    max_today: NonNegative | None = None
-    min_area: dict[str, NonNegative] = {}
-    max_area: dict[str, NonNegative] = {}
-    min_share: dict[str, Share] = {}
-    max_share: dict[str, Share] = {}
-    min_jobs: NonNegative | None = None
-    max_jobs: NonNegative | None = None
-    min_homes: NonNegative | None = None
-    max_homes: NonNegative | None = None
+    min_floor_area: NonNegative | None = Field(default=None, description="least floor area, m²")
+    max_floor_area: NonNegative | None = Field(default=None, description="most floor area, m²")
+    min_today: NonNegative | None = Field(default=None, description="least floor area as a multiple of today's")
+    max_today: NonNegative | None = Field(default=None, description="most floor area as a multiple of today's")
+    min_area: dict[str, NonNegative] = Field(default={}, description="least floor area by use, m²")
+    max_area: dict[str, NonNegative] = Field(default={}, description="most floor area by use, m²")
+    min_share: dict[str, Share] = Field(default={}, description="least share of floor area by use, m²/m²")
+    max_share: dict[str, Share] = Field(default={}, description="most share of floor area by use, m²/m²")
+    min_jobs: NonNegative | None = Field(default=None, description="least jobs")
+    max_jobs: NonNegative | None = Field(default=None, description="most jobs")
+    min_homes: NonNegative | None = Field(default=None, description="least homes")
+    max_homes: NonNegative | None = Field(default=None, description="most homes")
 
     @model_validator(mode="after")
     def _bounds_in_order(self) -> Programme:
@@ -112,11 +115,13 @@ class Programme(Rule):
             ]
             for label, low, high in (("least", lower, None), ("most", None, upper)):
                 if low is not None or high is not None:
-                    model.program.rows(
-                        [f"{self.label}_{label}_{name}"],
+                    self.rows(
+                        model,
+                        [f"{label}_{name}"],
                         *terms,
                         lower=-np.inf if low is None else low * scale,
                         upper=np.inf if high is None else high * scale,
+                        unit=scale,
                     )
 
         one = np.ones(len(d.uses))
@@ -170,6 +175,6 @@ class Programme(Rule):
         for scope, value, least, most, unit in facts:
             for limit, sense in ((least, ">="), (most, "<=")):
                 if limit is not None:
-                    result = compare(self.label, [scope], np.array([value]), np.array([limit]), unit, sense)
-                    if result:
-                        yield result
+                    short = (limit - value if sense == ">=" else value - limit) * (total if unit == "m²/m²" else 1.0)
+                    missed_unit = "m²" if unit == "m²/m²" else unit
+                    yield from self.verdict([scope], value, limit, unit, sense, missed=short, missed_unit=missed_unit)

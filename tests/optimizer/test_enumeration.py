@@ -3,29 +3,13 @@
 import itertools
 import math
 
-import networkx as nx
 import numpy as np
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
-from scipy.optimize import linprog
 
 from optimizer.errors import InfeasibleError
-from optimizer.problem import all_rules
-from optimizer.reference import most_floor_area
-from tests.districts import LINKS, USES, lots, problem_of, solve, study
-
-NAMES = list(USES)
-PLATE = 240.0
-LAND = 400.0
-
-
-def compositions(total, parts):
-    if parts == 1:
-        yield (total,)
-        return
-    for first in range(total + 1):
-        for rest in compositions(total - first, parts - 1):
-            yield (first, *rest)
+from tests.districts import USES, lots, problem_of, solve, study
+from tests.enumeration import LAND, NAMES, PLATE, best_score, plans_of, situations
 
 
 @st.composite
@@ -50,29 +34,17 @@ def districts(draw):
         "total": [{"kind": "programme", "max_floor_area": 900, "min_jobs": 5}],
         "homes": [{"kind": "programme", "min_homes": 3, "max_homes": 9}],
         "retention": [{"kind": "retention", "use": use, "share": share}],
-        "each": [{"kind": "retention", "use": use, "share": 1.0, "each_parcel": True}],
+        "each": [{"kind": "retention", "use": use, "share": 1.0, "by": "parcel"}],
         "demolition": [{"kind": "demolition", "max_share": share}],
         "locked": [{"kind": "locked", "where": "parcel_id == 'L0'"}],
         "banned": [{"kind": "banned", "uses": [use], "where": where}],
-        "storey": [{"kind": "vertical_order", "highest": {use: 1}, "lowest": {other: 2}}],
-        "order": [{"kind": "vertical_order", "not_over": [["homes", "making"]], "at_grade": ["shops", "making"]}],
+        "storey": [{"kind": "stacking", "highest": {use: 1}, "lowest": {other: 2}}],
+        "order": [{"kind": "stacking", "not_over": [["homes", "making"]], "at_grade": ["shops", "making"]}],
         "noise": [{"kind": "noise", "limits": {"homes": draw(st.sampled_from([46.0, 48.0, 51.0]))}}],
         "open": [{"kind": "open_land", "min_share": share}],
     }
     family = draw(st.sampled_from(list(rules)))
     return far, storeys, today, park, rules[family], draw(st.integers(5, 120))
-
-
-def plans_of(far, storeys, park):
-    """Every (action, floors) of one lot."""
-    options = [("keep", (0, 0, 0))]
-    if park:
-        return options
-    if storeys:
-        options += [("convert", f) for f in compositions(storeys, 3)] + [("clear", (0, 0, 0))]
-    most = round(far * LAND / PLATE)
-    options += [("redevelop", f) for n in range(1, most + 1) for f in compositions(n, 3)]
-    return options
 
 
 def holds(rule, action, floors, g, today, far, xy):
@@ -102,7 +74,7 @@ def holds(rule, action, floors, g, today, far, xy):
         )
     if kind == "retention":
         u = NAMES.index(rule["use"])
-        if rule.get("each_parcel"):
+        if rule.get("by"):
             return bool((g[:, u] >= today[:, u] - 1e-6).all())
         return g[:, u].sum() >= rule["share"] * today[:, u].sum() - 1e-6
     if kind == "demolition":
@@ -113,7 +85,7 @@ def holds(rule, action, floors, g, today, far, xy):
     if kind == "banned":
         u = NAMES.index(rule["uses"][0])
         return all(not (c and a != "keep") or x[u] == 0 for c, a, x in zip(first, action, g))
-    if kind == "vertical_order":
+    if kind == "stacking":
         for b, f in zip(built, floors):
             stack = [u for u, n in zip(NAMES, f) for _ in range(n)]
             if not b or not stack:
@@ -138,89 +110,23 @@ def holds(rule, action, floors, g, today, far, xy):
     raise AssertionError(kind)
 
 
-def transport_value(g, distance):
-    """Best value of the pairwise transport problem, by linprog over all pairs."""
-    n = len(g)
-    cost, bounds, rows, limits = [], [], [], []
-    supply = {u: np.zeros((n, len(LINKS) * n * n)) for u in NAMES}
-    for k, link in enumerate(LINKS):
-        for i in range(n):
-            row = np.zeros(len(LINKS) * n * n)
-            for j in range(n):
-                at = (k * n + i) * n + j
-                near = distance[i, j] < link["reach"]
-                cost.append(-link["strength"] * (1 - distance[i, j] / link["reach"]) if near else 0.0)
-                bounds.append((0, None if near else 0))
-                row[at] = 1
-                supply[link["supplier"]][j, at] = 1
-            rows.append(row)
-            limits.append(link["demand"] * g[i, NAMES.index(link["client"])])
-    for u in NAMES:
-        rows.extend(supply[u])
-        limits.extend(g[:, NAMES.index(u)])
-    return -linprog(cost, A_ub=np.array(rows), b_ub=limits, bounds=bounds).fun
-
-
-def entropy(g):
-    total = g.sum(axis=-1, keepdims=True)
-    share = np.divide(g, total, out=np.zeros_like(g), where=total > 0)
-    return -(g * np.log(np.where(share > 0, share, 1.0))).sum(axis=-1)
-
-
-def best_of_all(asked, district, storeys, today, park, far, raw_rules):
-    existing = np.array([[PLATE * s * (u == t) for u in NAMES] for s, t in zip(storeys, today)])
-    options = [plans_of(f, s, p) for f, s, p in zip(far, storeys, park)]
-    most = most_floor_area(district, all_rules(asked))
-    total, value = most[-1], sum(k["strength"] * k["demand"] * most[NAMES.index(k["client"])] for k in LINKS)
-    graph = nx.Graph()
-    graph.add_weighted_edges_from(
-        (a, b, w) for (a, b), w in zip(district.network.edges.tolist(), district.network.length)
-    )
-    network = district.network
-    distance = np.zeros((len(far), len(far)))
-    for i in range(len(far)):
-        reach = nx.single_source_dijkstra_path_length(graph, int(network.door[i])) if network.door[i] in graph else {}
-        for j in range(len(far)):
-            if i != j:
-                walk = reach.get(int(network.door[j]), math.inf)
-                distance[i, j] = walk + network.access[i] + network.access[j]
-    groups = district.groups["neighbourhood"]
-    candidates = []
-    for combination in itertools.product(*options):
-        action = [a for a, _ in combination]
-        floors = np.array([f for _, f in combination])
-        kept = np.array([a == "keep" for a in action])
-        g = np.where(kept[:, None], existing, PLATE * floors)
-        if not all(holds(r, action, floors, g, existing, far, district.xy) for r in raw_rules):
-            continue
-        summed = np.array([g[groups == k].sum(axis=0) for k in np.unique(groups)])
-        mixing = 0.2 * (entropy(g).sum() + entropy(summed).sum()) / (total * math.log(3)) if total else 0.0
-        top = sum(
-            k["strength"]
-            * min(k["demand"] * g[:, NAMES.index(k["client"])].sum(), g[:, NAMES.index(k["supplier"])].sum())
-            for k in LINKS
-        )
-        candidates.append((mixing + 0.6 * top / value if value else mixing, mixing, g))
-    best = -math.inf
-    for upper, mixing, g in sorted(candidates, key=lambda c: -c[0]):
-        if upper <= best + 1e-12:
-            break
-        best = max(best, mixing + (0.6 * transport_value(g, distance) / value if value else 0.0))
-    return best
-
-
 @settings(max_examples=300, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True)
 @given(districts())
 def test_same_optimum_and_same_feasibility_as_every_plan_tried(case):
     far, storeys, today, park, rules, gap = case
-    size = math.prod(len(plans_of(f, s, p)) for f, s, p in zip(far, storeys, park))
+    size = math.prod(len(plans_of(round(f * LAND / PLATE), s, p)) for f, s, p in zip(far, storeys, park))
     assume(size <= 1500)
     facts = {f"gfa_{u}": [PLATE * s * (u == t) for s, t in zip(storeys, today)] for u in NAMES}
     frame = lots(len(far), gap=float(gap), max_far=far, storeys=storeys, protected=park, **facts)
     columns = ("id", "max_far", "coverage", "storeys", "protected")
     asked = study(rules=rules, lot_columns=columns)
     district = problem_of(asked, frame).district
-    expected = best_of_all(asked, district, storeys, today, park, far, rules)
+
+    def score(s):
+        kept = all(holds(r, s.action, s.floors, s.area, s.today, far, s.xy) for r in rules)
+        return 0.0 if kept else None
+
+    expected = best_score(asked, district, situations(district, far, storeys, park, ["A"] * len(far)), score)
     try:
         plan = solve(asked, frame)
     except InfeasibleError:

@@ -13,11 +13,11 @@ from tests.districts import USES, lots, solve, study
 REFUSED = {
     "no parcel": ([{"kind": "locked", "where": "parcel_id == 'nowhere'"}], "true of no parcel"),
     "two orders": (
-        [{"kind": "vertical_order", "order": ["homes"]}, {"kind": "vertical_order", "order": ["shops"]}],
+        [{"kind": "stacking", "order": ["homes"]}, {"kind": "stacking", "order": ["shops"]}],
         "different orders on parcel 'L0'",
     ),
     "nothing allowed": ([{"kind": "programme", "max_floor_area": 0}], "max_floor_area"),
-    "over itself": ([{"kind": "vertical_order", "not_over": [["homes", "homes"]]}], "two uses"),
+    "over itself": ([{"kind": "stacking", "not_over": [["homes", "homes"]]}], "two uses"),
     "assignment": ([{"kind": "locked", "where": "zone = 'A'"}], "is == meant"),
     "a plan's column": ([{"kind": "locked", "where": "gfa_homes > 0"}], "today_homes"),
 }

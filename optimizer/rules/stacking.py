@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar
 import numpy as np
 from pydantic import Field, model_validator
 
-from optimizer.rules.base import Check, Evidence, Rule, compare
+from optimizer.rules.base import Check, Evidence, Rule
 
 if TYPE_CHECKING:
     from optimizer.district import Bools, District, Floats, Ints
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 Storey = Annotated[int, Field(ge=1)]
 
 
-class VerticalOrder(Rule):
+class Stacking(Rule):
     """New and converted buildings stack their uses in one order from the ground up.
 
     With F_v floors of use v in the building, v < u below u in the order, z_u = 1 where u is present and N the
@@ -32,7 +32,7 @@ class VerticalOrder(Rule):
     as they are. ``order`` defaults to the uses' rank.
     """
 
-    kind: ClassVar[str] = "vertical_order"
+    kind: ClassVar[str] = "stacking"
 
     order: list[str] = []
     highest: dict[str, Storey] = {}
@@ -41,7 +41,7 @@ class VerticalOrder(Rule):
     at_grade: list[str] = []
 
     @model_validator(mode="after")
-    def _storeys_in_order(self) -> VerticalOrder:
+    def _storeys_in_order(self) -> Stacking:
         for use, low in self.lowest.items():
             if low > self.highest.get(use, low):
                 raise ValueError(f"lowest.{use} = {low} is above highest.{use} = {self.highest[use]}")
@@ -138,6 +138,4 @@ class VerticalOrder(Rule):
             count += bool(self.at_grade) and stack[0] not in self.at_grade
             scopes.append(f"{row.parcel_id}/{row.site}")
             wrong.append(float(count))
-        result = compare(self.label, scopes, np.array(wrong), np.zeros(len(wrong)), "storeys out of place")
-        if result:
-            yield result
+        yield from self.verdict(scopes, wrong, 0.0, "storeys out of place")

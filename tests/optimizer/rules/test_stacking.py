@@ -23,7 +23,7 @@ def stack(plan):
 def test_the_optimum_is_stacked_by_the_rule(rule, holds):
     order = {"order": ["shops", "making", "homes"]} if "at_grade" in rule else {}
     shares = {"kind": "programme", "min_share": {"homes": 0.25, "making": 0.25}}
-    plan = solve(study(rules=[{"kind": "vertical_order", **order, **rule}, shares]), lots(1))
+    plan = solve(study(rules=[{"kind": "stacking", **order, **rule}, shares]), lots(1))
     assert len(stack(plan)) == 4
     assert holds(stack(plan))
 
@@ -39,6 +39,6 @@ def test_the_optimum_is_stacked_by_the_rule(rule, holds):
     ],
 )
 def test_storeys_out_of_place_are_counted(rule, wrong):
-    (check,) = checked(study(rules=[{"kind": "vertical_order", **rule}]), lots(1), ["redevelop"], [[1, 1, 2]])
+    (check,) = checked(study(rules=[{"kind": "stacking", **rule}]), lots(1), ["redevelop"], [[1, 1, 2]])
     assert check.value == wrong
     assert check.satisfied == (wrong == 0)
