@@ -30,6 +30,8 @@ FRUITLESS, FRUIT, GROW = 4, 1e-5, 2.0
 FEASIBILITY = 5e-6
 """Relative excess over a row's bound put down to the solver."""
 SETTLED = 2e-4
+NOTHING = 5e-7
+"""Difference of two scores that is none."""
 CUT_EVERY = 4
 """Tiles after which the relaxation is tightened, and entropy cut at the plan again."""
 FIRST_GAPS = (0.02, 0.005)
@@ -144,7 +146,7 @@ class _Run:
     @property
     def done(self) -> bool:
         """Whether the gap is reached or time is up."""
-        reached = np.isfinite(self.score) and self.bound - self.score <= self.gap * abs(self.score) + 1e-12
+        reached = np.isfinite(self.score) and self.bound - self.score <= max(self.gap * abs(self.score), NOTHING)
         return bool(reached) or self.clock.left <= 0
 
     @property

@@ -290,7 +290,7 @@ def family(
             assert expected == -math.inf
             return
         objective, bound = plan.result["objective"], plan.result["bound"]
-        near = 5e-6 * max(abs(expected), 1e-3) + (price or 0.0) * 2e-3
+        near = 1e-6 + 5e-6 * abs(expected) + (price or 0.0) * 2e-3
         assert objective - near <= expected <= bound + near
         assert bound - objective <= GAP * abs(objective) + near
         assert all(check["satisfied"] or check["price"] for check in plan.result["rules"])
