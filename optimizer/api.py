@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import importlib.metadata
 import time
 from collections.abc import Mapping
@@ -11,10 +12,12 @@ from typing import Any
 import geopandas as gpd
 import pandas as pd
 
+from geodata.walking import WalkingNetwork
 from optimizer.audit import recompute, relative_gap
 from optimizer.district import District, read_district
 from optimizer.errors import SolverError
 from optimizer.interrupt import undisturbed
+from optimizer.laws import MEASURES
 from optimizer.plan import Plan, read_solution
 from optimizer.problem import all_rules, assemble
 from optimizer.rules import Check, Evidence
@@ -27,6 +30,7 @@ def solve(
     parcels: gpd.GeoDataFrame | None = None,
     streets: gpd.GeoDataFrame | None = None,
     *,
+    network: WalkingNetwork | None = None,
     report: Report | None = None,
 ) -> Plan:
     """Find a plan and prove how good it is.
@@ -39,6 +43,8 @@ def solve(
         Parcels in place of the study's file; any CRS, columns as the study maps them.
     streets : GeoDataFrame, optional
         Street centre lines in place of the study's file; any CRS.
+    network : WalkingNetwork, optional
+        Walking network measured otherwise, one door a building site in the order of the parcels.
     report : callable, optional
         Told the progress (`optimizer.solving.Progress`).
 
@@ -60,7 +66,7 @@ def solve(
     """
     started = time.monotonic()
     asked = load_study(study)
-    district = read_district(asked, parcels, streets)
+    district = read_district(asked, parcels, streets, network=network)
     problem = assemble(asked, district)
     solution = solve_problem(problem, report)
     with undisturbed():
@@ -73,10 +79,12 @@ def check(
     study: Study | Path | str | Mapping[str, Any],
     parcels: gpd.GeoDataFrame | None = None,
     streets: gpd.GeoDataFrame | None = None,
+    *,
+    network: WalkingNetwork | None = None,
 ) -> District:
     """Read, repair and validate without solving; the findings are in ``district.found.findings``."""
     asked = load_study(study)
-    district = read_district(asked, parcels, streets)
+    district = read_district(asked, parcels, streets, network=network)
     assemble(asked, district)
     return district
 
@@ -130,7 +138,9 @@ def _result(plan: Plan, solution: Solution, seconds: float) -> dict[str, Any]:
         "interrupted": solution.interrupted,
         "indices": found.indices,
         "existing": found.existing,
+        "laws": [dataclasses.asdict(measure) for measure in MEASURES],
         "rules": [_row(check) for check in found.checks],
+        "numbers": [number.model_dump() for number in study.numbers],
         "site_area_from": district.found.site_area_from,
         "walking": {"source": district.network.source, "findings": list(district.network.findings)},
         "unreached": district.sites["site_id"].iloc[district.network.unreached].tolist(),

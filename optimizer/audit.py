@@ -22,6 +22,7 @@ from scipy.optimize import linprog
 
 from optimizer.errors import StudyError
 from optimizer.files import read_folder
+from optimizer.laws import laws
 from optimizer.rules import Check, Evidence, implied_rules
 from optimizer.uses import Linkage, Use
 
@@ -421,6 +422,7 @@ def _indices(study: Study, evidence: Evidence, area: np.ndarray, distance: np.nd
             "homes": sum(by_use[n] / f for n, f in per_home.items() if f),
         },
         "floor_area_m2": by_use,
+        "laws": laws(evidence, area, links, mixing),
     }
 
 
@@ -464,7 +466,7 @@ def _most(study: Study, evidence: Evidence, today: np.ndarray) -> tuple[dict[str
         room = min(math.floor(min(limits) + 1e-9) * plate * sites[name], far)
         capacity += max(room, stands)
     total = capacity
-    programmes = [r for r in study.rules if r.kind == "programme" and r.where is None]
+    programmes = [r for r in study.rules if r.kind == "programme" and r.where is None and r.price is None]
     stands = float(today.sum())
     for rule in programmes:
         if rule.max_floor_area is not None:

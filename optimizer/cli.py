@@ -22,8 +22,10 @@ from optimizer.files import check_target, redraw
 from optimizer.interrupt import undisturbed
 from optimizer.problem import assemble
 from optimizer.pulp_bridge import write_program
+from optimizer.rules import rule_kinds
+from optimizer.rulesets import rulesets
 from optimizer.starting import EXAMPLES, example_study, write_new
-from optimizer.study import Study, load_study
+from optimizer.study import Study, known_name, load_study
 
 app = typer.Typer(
     name="upstairs",
@@ -70,6 +72,7 @@ def _solve(study: Study, folder: Path, quiet: bool) -> None:
         screen.findings(out, plan.district.found.findings)
         screen.summary(out, plan.result)
         screen.rules(out, audit)
+        screen.illustrative(out, study.illustrative)
     _faults(audit.faults, folder)
     if not quiet:
         if plan.result["interrupted"]:
@@ -151,11 +154,36 @@ def audit(folder: PlanFolder) -> None:
     """Recompute every index and rule of a plan from its files alone."""
     found = audit_folder(folder)
     out.print(screen.indices(found.existing, found.indices))
+    out.print(screen.scoreboard(found.existing, found.indices))
     screen.rules(out, found)
     for note in found.notes:
         out.print(note, markup=False, highlight=False)
     _faults(found.faults, folder)
     out.print(f"Score {found.objective:.5f} recomputed; everything agrees with result.json.", highlight=False)
+
+
+@app.command()
+def rules(
+    name: Annotated[str | None, typer.Argument(metavar="[NAME]", help="One family.", show_default=False)] = None,
+) -> None:
+    """List the rule families, or explain one: inequality, keys, an example that runs, sources."""
+    if name is None:
+        screen.families(out)
+    else:
+        known_name(name, list(rule_kinds()), "rules NAME")
+        screen.family(out, name)
+
+
+@app.command("rulesets")
+def show_rulesets(
+    name: Annotated[str | None, typer.Argument(metavar="[NAME]", help="One rule set.", show_default=False)] = None,
+) -> None:
+    """List the rule sets, or show one: its rules, and every number with source and status."""
+    if name is None:
+        screen.ruleset_list(out)
+    else:
+        known_name(name, list(rulesets()), "rulesets NAME")
+        screen.ruleset(out, name)
 
 
 @app.command("map")

@@ -240,7 +240,11 @@ def select(parcels: pd.DataFrame, where: str | list[str] | None, rule: str) -> B
 
 
 def read_district(
-    study: Study, frame: gpd.GeoDataFrame | None = None, streets: gpd.GeoDataFrame | None = None
+    study: Study,
+    frame: gpd.GeoDataFrame | None = None,
+    streets: gpd.GeoDataFrame | None = None,
+    *,
+    network: WalkingNetwork | None = None,
 ) -> District:
     """Read the study's parcels and streets, divide large parcels and link all doors.
 
@@ -251,6 +255,9 @@ def read_district(
         Parcels from Python in place of the study's file.
     streets : GeoDataFrame, optional
         Street centre lines in place of the study's file.
+    network : WalkingNetwork, optional
+        Walking network measured otherwise, one door a building site in the order of the parcels; streets then only
+        bound blocks.
 
     Raises
     ------
@@ -273,7 +280,12 @@ def read_district(
         streets = read_layer(file, study.streets.layer)
         inputs |= hashes(file)
     snap = study.streets.snap if study.streets else DEFAULT_SNAP
-    network = parcel_network(sites) if streets is None else street_network(streets, sites, snap)
+    if network is None:
+        network = parcel_network(sites) if streets is None else street_network(streets, sites, snap)
+    elif len(network.door) != len(sites):
+        raise StudyError(
+            f"network: {len(network.door)} doors for {len(sites)} building sites; give one door a site, in their order"
+        )
     return District(
         parcels=found.frame,
         sites=sites,

@@ -122,9 +122,14 @@ def draw(study: Study, frame: gpd.GeoDataFrame, result: dict[str, Any]) -> foliu
         uses=[UseStyle(name, use.label, use.colour) for name, use in study.uses.items()],
         title=study.name,
         facts=facts,
-        notes=study.notes,
+        notes=[*study.notes, *_illustrative(study)],
         attribution=study.attribution,
     )
+
+
+def _illustrative(study: Study) -> list[str]:
+    said = study.illustrative
+    return [f"Illustrative, confirmed by nobody: {'; '.join(said)}."] if said else []
 
 
 def read_folder(folder: Path) -> tuple[Study, gpd.GeoDataFrame, dict[str, Any]]:

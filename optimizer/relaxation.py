@@ -26,12 +26,14 @@ class Relaxation:
         The last optimal vertex.
     settled : bool
         Whether the last round found nothing more to add.
+    lacking : bool
+        Whether it found rows of the program itself, which is then less than relaxed, and not only cuts.
     """
 
     def __init__(self, problem: Problem, threads: int, tolerance: float) -> None:
         self.problem, self.threads, self.tolerance = problem, threads, tolerance
         self.x: Floats | None = None
-        self.settled = False
+        self.settled = self.lacking = False
         self._mean: Floats | None = None
         self._rounds = 0
         self._started = False
@@ -98,5 +100,6 @@ class Relaxation:
         if new.any():
             add_rows(self._lp, arrays, new)
             self._order.append(np.flatnonzero(new))
+        self.lacking = bool((new & ~arrays.cut).any())
         self._held = held | new
         return int(new.sum())

@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
+import inspect
+import json
 import math
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+import tomli_w
+from rich import box
 from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
 from optimizer.files import percent
+from optimizer.laws import MEASURES
+from optimizer.rules import Check, Rule, rule_kinds
+from optimizer.rulesets import MEANING, rulesets
 from optimizer.solving import Progress, Report
+from optimizer.study import INTERNAL
 
 if TYPE_CHECKING:
     from geodata.repairs import Finding
@@ -90,6 +98,14 @@ def progress(console: Console, quiet: bool) -> Iterator[Report | None]:
         yield line
 
 
+def _holds(c: Check) -> str:
+    if c.satisfied:
+        return "yes"
+    if c.price is None:
+        return f"NO, at {len(c.broken)}"
+    return f"missed by {c.missed:,.4g} {c.missed_unit}, costs {c.cost:.4f}"
+
+
 def findings(console: Console, found: Sequence[Finding]) -> None:
     """Print what reading found and changed."""
     if not found:
@@ -134,6 +150,7 @@ def summary(console: Console, result: dict[str, Any]) -> None:
         highlight=False,
     )
     console.print(indices(result["existing"], result["indices"]))
+    console.print(scoreboard(result["existing"], result["indices"]))
 
 
 def indices(before: dict[str, Any], after: dict[str, Any]) -> Table:
@@ -168,6 +185,109 @@ def indices(before: dict[str, Any], after: dict[str, Any]) -> Table:
     return table
 
 
+def scoreboard(before: dict[str, Any], after: dict[str, Any]) -> Table:
+    """Return the four laws today and in the plan, each with what it says."""
+    table = Table(title="Four laws", title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1), pad_edge=False)
+    table.add_column("measure", no_wrap=True)
+    for heading in ("today", "plan"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    table.add_column("unit", no_wrap=True)
+    table.add_column("what it says")
+    last = ""
+    for m in MEASURES:
+        if m.law != last:
+            table.add_row(Text(m.law.replace("_", " "), style="bold"))
+            last = m.law
+        old, new = (group["laws"][m.law][m.key] for group in (before, after))
+        table.add_row(f"  {m.label}", format(old, m.style), format(new, m.style), m.unit, Text(m.sentence))
+    return table
+
+
+def illustrative(console: Console, said: Sequence[str]) -> None:
+    """Print which numbers nobody confirmed."""
+    if said:
+        console.print(
+            f"Illustrative, confirmed by nobody: {'; '.join(said)}.", markup=False, highlight=False, soft_wrap=True
+        )
+
+
+def families(console: Console) -> None:
+    """Print every rule family with its sentence."""
+    table = Table("rule", "what it asks", title="Rule families", title_justify="left")
+    for kind, family in rule_kinds().items():
+        table.add_row(kind, Text(_paragraphs(family)[0]))
+    console.print(table)
+    console.print("upstairs rules NAME prints a family's inequality, keys, an example and sources.", highlight=False)
+
+
+def family(console: Console, kind: str) -> None:
+    """Print a rule family: sentence, inequality, keys, an example that runs, sources."""
+    found = rule_kinds()[kind]
+    sentence, *rest = _paragraphs(found)
+    console.print(f"{kind}: {sentence}", style="bold", markup=False, highlight=False)
+    for paragraph in rest:
+        console.print(f"\n{paragraph}", markup=False, highlight=False)
+    table = Table("key", "default", "what it is", title="Keys", title_justify="left")
+    for name, item in found.model_fields.items():
+        if name not in INTERNAL:
+            default = "required" if item.is_required() else json.dumps(item.get_default(call_default_factory=True))
+            table.add_row(name, Text("none" if default == "null" else default), Text(item.description or ""))
+    console.print()
+    console.print(table)
+    if found.example:
+        console.print("Example, for any study with the shipped uses (upstairs new DIR --synthetic 40 makes one):\n")
+        console.print(f"[[rules]]\n{found.example}\n", markup=False, highlight=False, soft_wrap=True)
+
+
+def _paragraphs(family: type[Rule]) -> list[str]:
+    """Return the paragraphs of a family's docstring, each on one line; what is set in stays as written."""
+    parts = (inspect.getdoc(family) or "").split("\n\n")
+    return [part if part.startswith(" ") else " ".join(part.split()) for part in parts]
+
+
+def ruleset_list(console: Console) -> None:
+    """Print every rule set with its sentence."""
+    table = Table("rule set", "what it is", "numbers", title="Rule sets", title_justify="left")
+    for name, found in rulesets().items():
+        count = {s: sum(n.status == s for n in found.numbers.values()) for s in MEANING}
+        told = ", ".join(f"{k} {status}" for status, k in count.items() if k)
+        table.add_row(name, Text(f"{found.title}. {found.summary} {found.caution}".strip()), told)
+    console.print(table)
+    _statuses(console)
+
+
+def ruleset(console: Console, name: str) -> None:
+    """Print a rule set: its rules, and each number with source and status."""
+    found = rulesets()[name]
+    console.print(f"{name}: {found.title}", style="bold", markup=False, highlight=False)
+    console.print(found.summary, markup=False, highlight=False)
+    if found.caution:
+        console.print(f"Caution: {found.caution}", style="yellow", markup=False, highlight=False)
+    console.print("\nNumbers:", highlight=False)
+    for key, n in found.numbers.items():
+        status = "M, illustrative" if n.illustrative else n.status
+        console.print(f"  {key} = {n.value:,g} {n.unit} [{status}]: {n.meaning}", markup=False, highlight=False)
+        console.print(f"      {n.source}", markup=False, highlight=False, soft_wrap=True, style="dim")
+    _statuses(console)
+    for title, items in (
+        ("Uses that a study may map to its own (roles)", found.roles.items()),
+        ("Places that a study may set (places)", ((k, f"{p.where}   {p.meaning}") for k, p in found.places.items())),
+    ):
+        if items:
+            console.print(f"\n{title}:", highlight=False)
+            for key, text in items:
+                console.print(f"  {key} = {text}", markup=False, highlight=False, soft_wrap=True)
+    console.print("\nRules:", highlight=False)
+    console.print(tomli_w.dumps({"rules": found.rules}), markup=False, highlight=False, soft_wrap=True)
+    console.print(f'In a study:\n\n[[rulesets]]\nname = "{name}"\n', markup=False, highlight=False)
+
+
+def _statuses(console: Console) -> None:
+    for status, meaning in MEANING.items():
+        if status != "own":
+            console.print(f"  {status}  {meaning}", markup=False, highlight=False)
+
+
 def rules(console: Console, audit: Audit) -> None:
     """Print what every rule made of a plan, at the place where it binds most."""
     table = Table("rule", "where it binds most", title="Rules", title_justify="left")
@@ -179,12 +299,12 @@ def rules(console: Console, audit: Audit) -> None:
     for c in audit.checks:
         sign = "at most" if c.sense == "<=" else "at least"
         table.add_row(
-            Text(c.name),
+            Text(f"{c.name} (illustrative)" if c.illustrative else c.name),
             Text(c.scope),
             f"{c.value:,.4g}" if abs(c.value) < 1000 else f"{c.value:,.0f}",
             f"{sign} {c.limit:,.4g}" if abs(c.limit) < 1000 else f"{sign} {c.limit:,.0f}",
             c.unit,
             f"{c.places:,}",
-            "yes" if c.satisfied else f"NO, at {len(c.broken)}",
+            _holds(c),
         )
     console.print(table)

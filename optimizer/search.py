@@ -46,11 +46,14 @@ def complete(problem: Problem, x: Floats, clock: Clock, threads: int) -> Floats 
     upper[decided] = np.minimum(upper[decided], np.rint(x[decided]))
     if (lower > upper).any():
         return None
-    fixed = dataclasses.replace(arrays, lower=lower, upper=upper).rows(~arrays.cut & np.isinf(arrays.lazy))
     for scale in problem.scales:
         # Group areas follow from the decisions; entropy is taken exactly afterwards.
-        fixed.upper[scale.entropy] = 0.0
-    answer = run(load(fixed, relaxed=not (arrays.integer & ~decided).any(), threads=threads), clock, clock.left)
+        upper[scale.entropy] = 0.0
+    fixed = dataclasses.replace(arrays, lower=lower, upper=upper).rows(~arrays.cut)
+    relaxed = not (arrays.integer & ~decided).any()
+    answer = run(load(fixed.rows(np.isinf(fixed.lazy)), relaxed=relaxed, threads=threads), clock, clock.left)
+    if answer.x is not None and fixed.violated(answer.x).any():
+        answer = run(load(fixed, relaxed=relaxed, threads=threads), clock, clock.left)
     if answer.x is None or answer.status != "optimal":
         return None
     full = answer.x.copy()

@@ -166,7 +166,8 @@ class _Run:
                 return
             self.lower_bound_to(answer.objective)
             self.tell()
-            if before - answer.objective < SETTLED * abs(answer.objective) or self.clock.elapsed > until:
+            slow = before - answer.objective < SETTLED * abs(answer.objective)
+            if (slow and not self.relaxation.lacking) or self.clock.elapsed > until:
                 return
             before = answer.objective
 
@@ -257,7 +258,7 @@ class _Run:
                 return
             score = self.score
             # The first rounds only find where entropy is cut; proof comes when cuts are in place.
-            coarse = FIRST_GAPS[number] if number < len(FIRST_GAPS) else 0.0
+            coarse = FIRST_GAPS[number] if self.problem.scales and number < len(FIRST_GAPS) else 0.0
             answer = self.branch(max(self.gap / 2, coarse))
             if answer.x is None or self.done:
                 return

@@ -22,9 +22,12 @@ from geodata.walking import DEFAULT_SNAP
 from optimizer.errors import StudyError
 from optimizer.rules import Rule, rule_kinds
 from optimizer.rules.base import NonNegative, Share
+from optimizer.rulesets import Sourced, apply
 from optimizer.uses import Linkage, Use, default_linkages, default_uses
 
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+INTERNAL = ("folder", "ruleset", "illustrative")
+"""Fields that a study file does not ask for."""
 Action = Literal["keep", "convert", "redevelop", "clear"]
 
 
@@ -190,6 +193,7 @@ class Study(Section):
     objective: ObjectiveSection = ObjectiveSection()
     actions: ActionsSection = ActionsSection()
     rules: list[Any] = []
+    numbers: list[Sourced] = []
     solve: SolveSection = SolveSection()
     folder: Path = Field(default=Path(), exclude=True)
 
@@ -220,13 +224,13 @@ class Study(Section):
     def _rules_by_kind(cls, value: Any) -> Any:
         if not isinstance(value, list):
             return value
-        return [_rule(item, f"rules[{i}]") for i, item in enumerate(value)]
+        return _listed(value)
 
     @model_validator(mode="before")
     @classmethod
     def _shipped_when_silent(cls, data: Any) -> Any:
         if isinstance(data, dict):
-            data = dict(data)
+            data = _with_rulesets(dict(data))
             data.setdefault("uses", {})
             names = set(data["uses"]) if data["uses"] and isinstance(data["uses"], dict) else set(default_uses())
             if "linkages" not in data:
@@ -238,7 +242,7 @@ class Study(Section):
         names = list(self.uses)
         for i, link in enumerate(self.linkages):
             for end in ("client", "supplier"):
-                _known(getattr(link, end), names, f"linkages[{i}].{end}")
+                known_name(getattr(link, end), names, f"linkages[{i}].{end}")
             if link.client == link.supplier:
                 raise StudyError(
                     f"linkages[{i}]: client and supplier are both {link.client!r}; a use does not draw on itself"
@@ -250,7 +254,7 @@ class Study(Section):
         for table in ("existing", "codes"):
             for use in getattr(self.parcels, table):
                 if not (table == "codes" and use == "none"):
-                    _known(use, names, f"parcels.{table}")
+                    known_name(use, names, f"parcels.{table}")
         if self.parcels.codes and not {"use_code", "gfa"} <= set(self.parcels.columns):
             raise StudyError(
                 "parcels.codes: needs parcels.columns.use_code and parcels.columns.gfa to say what stands there"
@@ -262,10 +266,11 @@ class Study(Section):
                     f"parcels.existing: column {column!r} is named for two uses; its floor area would count twice"
                 )
         if self.parcels.unmapped is not None and self.parcels.unmapped != "none":
-            _known(self.parcels.unmapped, names, "parcels.unmapped")
+            known_name(self.parcels.unmapped, names, "parcels.unmapped")
         for i, rule in enumerate(self.rules):
             for key, use in rule.named_uses():
-                _known(use, names, f"rules[{i}].{key}")
+                origin = f" of rule set {rule.ruleset}; map it in its roles" if rule.ruleset else ""
+                known_name(use, names, f"rules[{i}].{key}{origin}")
         weights = self.objective
         if weights.proximity + weights.mixing + weights.density + sum(rule.most_reward for rule in self.rules) <= 0:
             raise StudyError("objective: every weight is 0; give at least one of proximity, mixing and density")
@@ -273,6 +278,11 @@ class Study(Section):
             if rule_error:
                 raise StudyError(rule_error)
         return self
+
+    @property
+    def illustrative(self) -> list[str]:
+        """Say which numbers of rule sets nobody confirmed."""
+        return [f"{n.meaning} {n.value:g} {n.unit} ({n.ruleset})" for n in self.numbers if n.illustrative]
 
     @property
     def use_list(self) -> tuple[Use, ...]:
@@ -371,6 +381,28 @@ def _validated(data: dict[str, Any], folder: Path, origin: str) -> Study:
         raise StudyError(f"{origin}: {error}") from None
 
 
+def _with_rulesets(data: dict[str, Any]) -> dict[str, Any]:
+    """Put the rules of rule sets before the study's own, and their numbers beside them."""
+    asked = data.pop("rulesets", [])
+    if not isinstance(asked, list):
+        raise StudyError(f"rulesets = {asked!r}: a list of tables [[rulesets]] is expected")
+    rules, numbers, notes = [], list(data.get("numbers", [])), data.get("notes", [])
+    for i, item in enumerate(asked):
+        key = f"rulesets[{i}]"
+        found, sourced, caution = apply(item, key)
+        if caution and isinstance(notes, list):
+            notes = [*notes, caution]
+        rules += [_rule(rule, f"{key} ({rule['ruleset']}), rule {k + 1}") for k, rule in enumerate(found)]
+        numbers += sourced
+    if asked:
+        data |= {"notes": notes, "numbers": numbers, "rules": [*rules, *_listed(data.get("rules", []))]}
+    return data
+
+
+def _listed(rules: Any) -> list[Any]:
+    return [_rule(rule, f"rules[{i}]") for i, rule in enumerate(rules)] if isinstance(rules, list) else [rules]
+
+
 def _rule(item: Any, key: str) -> Rule:
     if isinstance(item, Rule):
         return item
@@ -380,7 +412,7 @@ def _rule(item: Any, key: str) -> Rule:
     kind = item.get("kind")
     if kind is None:
         raise StudyError(f"{key}: no kind; one of {', '.join(sorted(kinds))}")
-    _known(str(kind), sorted(kinds), f"{key}.kind")
+    known_name(str(kind), sorted(kinds), f"{key}.kind")
     family = kinds[str(kind)]
     try:
         return family.model_validate({k: v for k, v in item.items() if k != "kind"})
@@ -388,7 +420,14 @@ def _rule(item: Any, key: str) -> Rule:
         raise StudyError(_explain(error, family, key)) from None
 
 
-def _known(name: str, valid: list[str], key: str) -> None:
+def known_name(name: str, valid: list[str], key: str) -> None:
+    """Make sure that a name is known.
+
+    Raises
+    ------
+    StudyError
+        Naming the key, the nearest name and all of them.
+    """
     if name not in valid:
         raise StudyError(f"{key} = {name!r}: unknown{_nearest(name, valid)}; known are {', '.join(valid)}")
 
@@ -430,7 +469,7 @@ def _keys_at(root: type[BaseModel], location: list[Any]) -> list[str]:
         if model is None or part not in model.model_fields:
             continue
         model = _model_in(model.model_fields[part].annotation)
-    return [name for name in model.model_fields if name != "folder"] if model else []
+    return [name for name in model.model_fields if name not in INTERNAL] if model else []
 
 
 def _model_in(annotation: Any) -> type[BaseModel] | None:

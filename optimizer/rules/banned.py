@@ -24,7 +24,7 @@ class Banned(Rule):
 
     kind: ClassVar[str] = "banned"
 
-    example: ClassVar[str] = 'kind = "banned"\nuses = ["workshop"]\nwhere = "site_area < 300"'
+    example: ClassVar[str] = 'kind = "banned"\nuses = ["workshop"]\nwhere = "site_area < 2000"'
 
     uses: Names = Field(description="uses that may not be taken up")
 

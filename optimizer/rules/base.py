@@ -138,12 +138,12 @@ class Evidence:
         """Return the parcels an expression or a list of ids selects, shape (P,)."""
         from optimizer.district import select
 
-        return select(self.parcels.reset_index(), where, rule)
+        return np.asarray(select(self.parcels.reset_index(), where, rule))
 
     def chosen_buildings(self, where: str | list[str] | None, rule: str) -> np.ndarray:
         """Return the buildings on the chosen parcels, shape (S,)."""
         picked = self.parcels.index[self.chosen(where, rule)]
-        return self.buildings["parcel_id"].isin(picked).to_numpy()
+        return np.asarray(self.buildings["parcel_id"].isin(picked))
 
     @property
     def building_names(self) -> list[str]:

@@ -72,6 +72,11 @@ class Noise(Rule):
         for use, limit in self.limits.items():
             if self.background is not None and limit <= self.background:
                 raise ValueError(f"limits.{use} = {limit:g} dB(A) is not above background = {self.background:g} dB(A)")
+        if self.reach is not None and self.price is not None:
+            raise ValueError(
+                f"reach = {self.reach:g} has no price: floor beyond it is counted louder than it is, so that by how much "
+                "the rule is missed is not known; leave one of them out"
+            )
         return self
 
     def named_uses(self) -> list[tuple[str, str]]:

@@ -68,10 +68,10 @@ class Programme(Rule):
         return [(f"{table}.{use}", use) for table in tables for use in getattr(self, table)]
 
     def contradiction(self, rules: Sequence[Rule]) -> str | None:
-        """Find minimum shares that add up to more than everything, over all programmes of one place."""
+        """Find minimum shares that add up to more than everything, over all hard programmes of one place."""
         least: dict[str, float] = {}
         for rule in rules:
-            if isinstance(rule, Programme) and rule.where == self.where:
+            if isinstance(rule, Programme) and rule.price is None and rule.where == self.where:
                 for use, share in rule.min_share.items():
                     least[use] = max(share, least.get(use, 0.0))
         total = sum(least.values())
@@ -80,9 +80,9 @@ class Programme(Rule):
         return None
 
     def most_floor_area(self, district: District) -> Floats:
-        """Return upper bounds of floor area by use and in total; only for a programme of the whole district."""
+        """Return upper bounds of floor area by use and in total; only for a hard programme of the whole district."""
         most = np.full(len(district.uses) + 1, np.inf)
-        if self.where is not None:
+        if self.where is not None or self.price is not None:
             return most
         total = np.inf if self.max_floor_area is None else self.max_floor_area
         if self.max_today is not None:

@@ -4,9 +4,12 @@ import math
 
 import numpy as np
 import pytest
+from hypothesis import strategies as st
 
+from optimizer.errors import StudyError
 from optimizer.rules.noise import geometric_divergence
 from tests.districts import area, checked, lots, solve, study
+from tests.enumeration import NAMES, family
 
 DISTANCES = {25: 61, 50: 55, 100: 49, 200: 43}
 LOUD = {"max_far": 25.0, "coverage": 1.0}
@@ -54,3 +57,31 @@ def test_the_optimum_makes_no_more_noise_than_homes_bear(limit, floors):
     level = 60 + 10 * math.log10(240) - 10 * math.log10(4 * math.pi * 25**2)
     assert floors == math.floor(10 ** ((limit - level) / 10) + 1e-9)
     assert area(plan, "making") == 240 * floors
+
+
+@st.composite
+def rules(draw):
+    limits = {use: draw(st.sampled_from([40.0, 44.0, 47.0, 50.0])) for use in draw(st.sampled_from(["h", "s", "sh"]))}
+    rule = {"kind": "noise", "limits": {{"h": "homes", "s": "shops"}[key]: value for key, value in limits.items()}}
+    rule |= draw(st.sampled_from([{}, {}, {"background": 38.0}]))
+    return rule | draw(st.sampled_from([{}, {}, {"where": "zone == 'A'"}, {"where": ["L0"]}]))
+
+
+def missed(rule, s):
+    """Multiples of the energy that the background leaves, at each building with a limited use."""
+    total = 0.0
+    for use, limit in rule["limits"].items():
+        room = 10 ** (limit / 10) - (10 ** (rule["background"] / 10) if "background" in rule else 0.0)
+        for i in np.flatnonzero(s.chosen(rule) & (s.area[:, NAMES.index(use)] > 0)):
+            away = [j for j in range(len(s.action)) if j != i]
+            heard = sum(s.area[j, 0] * 1e6 / (4 * math.pi * ((s.xy[i] - s.xy[j]) ** 2).sum()) for j in away)
+            total += max(heard / room - 1.0, 0.0)
+    return total
+
+
+test_same_optimum_as_every_plan_tried = family(rules(), missed, prices=(0.01, 0.5), examples=60)
+
+
+def test_noise_beyond_a_reach_has_no_price():
+    with pytest.raises(StudyError, match="reach = 100 has no price"):
+        study(rules=[{"kind": "noise", "limits": {"homes": 60}, "reach": 100, "price": 0.1}])
