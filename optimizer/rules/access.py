@@ -66,7 +66,7 @@ class Access(PlacedRule):
     Binaries only where ``min_size`` takes more than one storey: one a site and kind of floor (new, converted) that can
     reach it. Missed by m² of client floor unserved beyond ``max_unserved``, at all places together under a capacity.
 
-    People accept a walk of 263 m on household business and 996 m to work (survey of 2015, reported by SafetyLit);
+    People accept a walk of 263 m on household business and 996 m to work (Indian survey of 2015, reported by SafetyLit);
     1,200 m stands for a city of fifteen minutes (illustrative).
     """
 

@@ -59,7 +59,7 @@ class Grain(PlacedRule):
         default=None, description="least share of the uses' floor area that stands in small units, m²/m²"
     )
     doors_per_100m: Positive | None = Field(
-        default=None, description="least number of buildings for every 100 m of a place's frontage"
+        default=None, description="least number of buildings, whatever their uses, per 100 m of a place's frontage"
     )
 
     @model_validator(mode="after")

@@ -22,7 +22,7 @@ def facts(column: int, row: int, number: int, rng) -> dict:
             "gfa_workshop": 0.9,
         }
     theatres = (column, row) == (0, 1)
-    shop = row == 0 and number < 3
+    shop = row == 0 and number < 4
     return {
         "zone": "WEST END" if theatres else "TOWN",
         "max_far": 3.0 if theatres else 2.0,
@@ -41,8 +41,8 @@ if __name__ == "__main__":
         crs="EPSG:27700",
         origin=(537_200.0, 183_900.0),
         blocks=(3, 2),
-        lots=(3, 2),
-        lot=(30.0, 36.0),
+        lots=(4, 2),
+        lot=(26.0, 34.0),
         facts=facts,
         turn=8.0,
         seed=11,

@@ -13,11 +13,12 @@ def facts(column: int, row: int, number: int, rng) -> dict:
     """A research centre with its workshop, old mills beside it, houses in the north, car parks between them."""
     lot = {"zone": "north" if row == 1 else "yards", "max_far": float(rng.choice([3.6, 4.5])), "coverage": 0.45, "storeys": 0, "year": 0}
     lot |= {"gfa_design": 0.0, "gfa_prototype": 0.0, "gfa_housing": 0.0}
-    if (column, row) == (1, 0) and number in (0, 1, 3):
-        return lot | {"zone": "centre", "storeys": 4, "year": 1965, "gfa_design": 0.6, "gfa_prototype": 0.3}
-    if column == 2 and row == 0 and number < 4:
+    if (column, row) == (0, 0) and number in (2, 3, 7):
+        year = 1958 if number == 2 else 1965
+        return lot | {"zone": "centre", "storeys": 4, "year": year, "gfa_design": 0.6, "gfa_prototype": 0.3}
+    if column == 1 and row == 0 and number < 4:
         return lot | {"zone": "mills", "storeys": 4, "year": 1911, "gfa_prototype": 0.5}
-    if row == 1 and number >= 3 and rng.random() < 0.8:
+    if row == 1 and number >= 4:
         return lot | {"storeys": 3, "year": 1925, "gfa_housing": 0.9}
     return lot
 
@@ -27,8 +28,8 @@ if __name__ == "__main__":
         FOLDER,
         crs="EPSG:26986",
         origin=(235_450.0, 900_500.0),
-        blocks=(3, 2),
-        lots=(3, 2),
+        blocks=(2, 2),
+        lots=(4, 2),
         lot=(30.0, 36.0),
         facts=facts,
         turn=-25.0,

@@ -159,6 +159,29 @@ def test_kept_floor_stands_outside_where_it_is_as_of_right_and_supplies_all_the_
     assert solve(study(rules=[{**rule, "within": 50}, locked]), frame).result["status"] == "optimal"
 
 
+def test_three_floors_of_a_supplier_that_counts_from_two_serve_as_three():
+    rule = {"kind": "access", "client": "homes", "supplier": "shops", "within": 0, "capacity": 0.34, "min_size": 480}
+    plan = solve(study(rules=[rule, {"kind": "programme", "min_area": {"homes": 240.0}}]), lots(1))
+    assert plan.floor_area[0].tolist() == [0.0, 720.0, 240.0]
+
+
+@pytest.mark.parametrize("capacity", [{}, {"capacity": 9.0}])
+def test_kept_suppliers_count_from_their_size_too(capacity):
+    frame = lots(2, gfa_homes=[480.0, 0.0], gfa_shops=[0.0, 240.0], storeys=[2, 1])
+    rule = {"kind": "access", "client": "homes", "supplier": "shops", "within": 100, **capacity}
+    assert solve(study(rules=[{**rule, "min_size": 240}, {"kind": "locked"}]), frame).result["status"] == "optimal"
+    with pytest.raises(InfeasibleError):
+        solve(study(rules=[{**rule, "min_size": 241}, {"kind": "locked"}]), frame)
+
+
+def test_a_tall_building_is_served_whole_when_it_is_converted():
+    """Four storeys stand where two may be built."""
+    frame = lots(1, max_far=1.2, gfa_making=[960.0], storeys=[4])
+    rule = {"kind": "access", "client": "homes", "supplier": "shops", "within": 0}
+    plan = solve(study(rules=[rule, {"kind": "programme", "min_area": {"homes": 720.0}}]), frame)
+    assert plan.floor_area[0].tolist() == [0.0, 240.0, 720.0]
+
+
 @pytest.mark.parametrize("capacity", [{}, {"capacity": 2.0}])
 def test_binaries_only_where_a_supplier_needs_several_storeys(capacity):
     frame = lots(2, gfa_homes=[480.0, 0.0], storeys=[2, 0])

@@ -28,7 +28,7 @@ def test_the_share_is_of_floor_area(actions, share):
 
 @st.composite
 def rules(draw):
-    rule = {"kind": "demolition", "max_share": draw(st.sampled_from([0.0, 0.3, 0.5, 0.9]))}
+    rule = {"kind": "demolition", "max_share": draw(st.sampled_from([0.0, 0.3, 0.5]))}
     return rule | draw(st.sampled_from([{}, {"where": "zone == 'A'"}, {"where": ["L0"]}]))
 
 
@@ -39,4 +39,4 @@ def missed(rule, s):
     return max(gone - rule["max_share"] * today.sum(), 0.0)
 
 
-test_same_optimum_as_every_plan_tried = family(rules(), missed, examples=40)
+test_same_optimum_as_every_plan_tried = family(rules(), missed, prices=(1e-4, 1e-3, 0.01), examples=60)

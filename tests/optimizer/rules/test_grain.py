@@ -5,39 +5,39 @@ import math
 import numpy as np
 import pytest
 import shapely
-from hypothesis import strategies as st
 
 from optimizer.errors import StudyError
 from optimizer.rules.grain import frontage
 from tests.districts import area, checked, lots, problem_of, solve, study
 from tests.enumeration import NAMES, PLATE, family
+from tests.pricing import charged, drawn
 
 DENSE = {"proximity": 0, "mixing": 0, "density": 1}
 
 
-@st.composite
-def units(draw):
-    rule = {"kind": "grain"}
-    if draw(st.booleans()):
-        rule["uses"] = draw(st.permutations(NAMES))[: draw(st.integers(1, 2))]
-    parts = draw(st.sampled_from(["min", "max", "both", "small", "small and max"]))
-    low, high = sorted(draw(st.tuples(*2 * [st.sampled_from([200.0, 240.0, 300.0, 480.0, 600.0])])))
+WHERE = [{}, {}, {"where": "zone == 'A'"}, {"where": ["L0"]}]
+
+
+def units(rng):
+    rule = {"kind": "grain"} | ({"uses": rng.sample(NAMES, rng.randint(1, 2))} if rng.random() < 0.5 else {})
+    parts = rng.choice(["min", "max", "both", "small", "small and max"])
+    low, high = sorted(rng.choice([200.0, 240.0, 300.0, 480.0, 600.0]) for _ in range(2))
     rule |= {"min_unit": low} if parts in ("min", "both") else {}
     rule |= {"max_unit": high} if parts in ("max", "both", "small and max") else {}
     if parts.startswith("small"):
-        rule |= {"small": draw(st.sampled_from([100.0, 240.0, 300.0, 480.0, 500.0]))}
-        rule |= {"min_small_share": draw(st.sampled_from([0.25, 0.5, 0.82, 1.0]))}
-    rule["by"] = draw(st.sampled_from(["district", "parcel", "building", "zone", "block"]))
-    rule["as_of_right"] = draw(st.booleans())
-    return rule | draw(st.sampled_from([{}, {}, {"where": "zone == 'A'"}, {"where": ["L0"]}]))
+        rule |= {"small": rng.choice([100.0, 240.0, 300.0, 480.0, 500.0])}
+        rule |= {"min_small_share": rng.choice([0.25, 0.5, 0.82, 1.0])}
+    rule |= {"by": rng.choice(["district", "parcel", "building", "zone", "block"])}
+    rule |= {"as_of_right": rng.random() < 0.5} | rng.choice(WHERE)
+    # Where no number of storeys of 240 m² lies between least and largest unit, the uses are banned.
+    banned = math.floor(rule.get("max_unit", 960) / PLATE) * PLATE < rule.get("min_unit", 0)
+    return units(rng) if banned else rule
 
 
-@st.composite
-def doors(draw):
-    rule = {"kind": "grain", "doors_per_100m": draw(st.sampled_from([0.5, 0.8, 1.0, 1.25, 1.5]))}
-    rule["by"] = draw(st.sampled_from(["district", "parcel", "zone", "block"]))
-    rule["as_of_right"] = draw(st.booleans())
-    return rule | draw(st.sampled_from([{}, {}, {"where": "zone == 'A'"}, {"where": ["L0"]}]))
+def doors(rng):
+    rule = {"kind": "grain", "doors_per_100m": rng.choice([0.5, 0.8, 1.0, 1.25, 1.5])}
+    rule |= {"by": rng.choice(["district", "parcel", "zone", "block"])}
+    return rule | {"as_of_right": rng.random() < 0.5} | rng.choice(WHERE)
 
 
 def missed(rule, s):
@@ -58,13 +58,10 @@ def missed(rule, s):
     return total
 
 
-def some_unit_fits(rule):
-    """Whether some number of storeys of 240 m² lies between least and largest unit; else the uses are banned."""
-    return math.floor(rule.get("max_unit", 960) / PLATE) * PLATE >= rule.get("min_unit", 0)
-
-
-test_same_optimum_as_every_plan_tried = family(units().filter(some_unit_fits), missed)
-test_same_optimum_by_doors_as_every_plan_tried = family(doors(), missed, prices=(0.01, 0.3), examples=50)
+test_every_plan_is_charged_what_it_misses = charged(units, missed, price=1e-4)
+test_every_plan_is_charged_the_doors_it_misses = charged(doors, missed, districts=30)
+test_same_optimum_as_every_plan_tried = family(drawn(units), missed)
+test_same_optimum_by_doors_as_every_plan_tried = family(drawn(doors), missed, prices=(0.01, 0.3), examples=50)
 
 
 @pytest.mark.parametrize(("least", "floors"), [(240, 1), (241, 2), (480, 2), (700, 3), (961, 0)])

@@ -29,7 +29,7 @@ def test_what_is_lost_is_measured():
 @st.composite
 def rules(draw):
     rule = {"kind": "retention", "use": draw(st.sampled_from(NAMES)), "as_of_right": draw(st.booleans())}
-    for key in draw(st.sampled_from(["", "share", "plot_ratio", "like_for_like", "share plot_ratio"])).split():
+    for key in draw(st.sampled_from(["share plot_ratio", "", "like_for_like", "share", "plot_ratio"])).split():
         values = {"share": [0.5, 0.8], "plot_ratio": [0.3, 0.65], "like_for_like": [1.0, 3.0]}
         rule[key] = draw(st.sampled_from(values[key]))
     rule["by"] = draw(st.sampled_from(["district", "district", "zone", "building", "neighbourhood"]))

@@ -2,37 +2,37 @@
 
 import numpy as np
 import pytest
-from hypothesis import strategies as st
 
 from optimizer.errors import StudyError
 from optimizer.rules import rule_kinds
 from tests.districts import area, checked, lots, problem_of, solve, study
 from tests.enumeration import NAMES, family
+from tests.pricing import charged, drawn
 
 SIDE = 20.0
 DENSE = {"proximity": 0, "mixing": 0, "density": 1}
 HOMES = {"use": "homes", "from": "making", "distance": 50}
 
 
-@st.composite
-def rules(draw):
-    use, other, third = draw(st.permutations(NAMES))
-    distance = st.sampled_from([20, 40, 50, 75, 100, 150])
-    lines = [{"use": use, "from": other, "distance": draw(distance)}]
-    if draw(st.booleans()):
-        pair = draw(st.sampled_from([(other, use), (use, third), (third, other)]))
-        lines.append({"use": pair[0], "from": pair[1], "distance": draw(distance)})
+def rule_of(rng):
+    use, other, third = rng.sample(NAMES, 3)
+    distances = [20, 40, 50, 75, 100, 150]
+    lines = [{"use": use, "from": other, "distance": rng.choice(distances)}]
+    if rng.random() < 0.5:
+        pair = rng.choice([(other, use), (use, third), (third, other)])
+        lines.append({"use": pair[0], "from": pair[1], "distance": rng.choice(distances)})
     rule = {
         "kind": "separation",
         "distances": lines,
-        "measure": draw(st.sampled_from(["doors", "boundaries", "walking"])),
-        "gives_way": draw(st.sampled_from(["newcomer", "use", "from", "both"])),
-        "same_building": draw(st.booleans()),
+        "measure": rng.choice(["doors", "boundaries", "walking"]),
+        "gives_way": rng.choice(["newcomer", "use", "from", "both"]),
+        "same_building": rng.random() < 0.5,
     }
-    rule |= draw(st.sampled_from([{}, {}, {"where": "zone == 'A'"}, {"where": ["L0"]}]))
-    mixed = {"discount_where": draw(st.sampled_from(["zone == 'A'", ["L0"], "site_area > 0"]))}
-    mixed |= draw(st.sampled_from([{}, {"discount": 2}, {"steps": [40.0, 60.0]}]))
-    return rule | (mixed if draw(st.booleans()) else {})
+    rule |= rng.choice([{}, {}, {"where": "zone == 'A'"}, {"where": ["L0"]}])
+    if rng.random() < 0.5:
+        rule["discount_where"] = rng.choice(["zone == 'A'", ["L0"], "site_area > 0"])
+        rule |= rng.choice([{}, {"discount": 2}, {"steps": [40.0, 60.0]}])
+    return rule
 
 
 def shorter(distance, rule):
@@ -63,7 +63,8 @@ def missed(rule, s):
     return count
 
 
-test_same_optimum_as_every_plan_tried = family(rules(), missed, prices=(0.01, 0.3))
+test_every_plan_is_charged_what_it_misses = charged(rule_of, missed)
+test_same_optimum_as_every_plan_tried = family(drawn(rule_of), missed, prices=(0.01, 0.3))
 
 
 @pytest.mark.parametrize(
