@@ -1,4 +1,4 @@
-"""Draw a case's picture and print its table: python examples/cases/draw.py NAME OUT, after upstairs solve ... --out OUT."""
+"""Draw a case's picture and print its table: python examples/cases/draw.py NAME OUT [FILE], after upstairs solve ... --out OUT."""
 
 import json
 import sys
@@ -64,9 +64,11 @@ def picture(folder: Path, file: Path) -> None:
             buildings.setdefault((k, item["site"]), []).append(item)
     ordered = sorted(buildings.values(), key=lambda b: -max(i["to"] for i in b))
     for x, items in enumerate(ordered):
+        # By floor area, since the uses of a kept building may share a storey.
+        top, each = 0.0, max(i["to"] for i in items) / sum(i["gfa_m2"] for i in items)
         for item in items:
-            low, high = item["from"] - 1, item["to"]
-            axes[2].bar(x, high - low, bottom=low, width=0.92, color=colour[item["use"]], linewidth=0)
+            axes[2].bar(x, item["gfa_m2"] * each, bottom=top, width=0.92, color=colour[item["use"]], linewidth=0)
+            top += item["gfa_m2"] * each
     axes[2].set_title("Plan: every building, storey by storey", fontsize=10)
     axes[2].set_ylabel("storey")
     axes[2].set_xticks([])
@@ -82,7 +84,7 @@ def picture(folder: Path, file: Path) -> None:
 def main() -> None:
     """Draw into the case's folder."""
     case, folder = Path(__file__).parent / sys.argv[1], Path(sys.argv[2])
-    picture(folder, case / "picture.png")
+    picture(folder, case / (sys.argv[3] if len(sys.argv) > 3 else "picture.png"))
     result = json.loads((folder / "result.json").read_text(encoding="utf-8"))
     print(f"Gap {result['gap']:.2%} after {result['seconds']:.0f} s.\n")
     print(table(result))

@@ -293,8 +293,8 @@ class Rule(BaseModel):
 
     @property
     def label(self) -> str:
-        """Name in tables: the study's, or the kind."""
-        return self.name or self.kind
+        """Name in tables: the study's, or the kind, and the rule set it came with."""
+        return (self.name or self.kind) + (f" ({self.ruleset})" if self.ruleset else "")
 
     def declare(self, model: Model) -> None:
         """Add columns and allowances that other rules count with; called for every rule before `constrain`."""

@@ -40,35 +40,40 @@ class Siting(Rule):
     door, or straight between the sites' points (``metric``); 0 within a building. x_ij is the weight of i served at j
     and e_i that served nowhere, which counts at distance F:
 
-        sum over j of x_ij + e_i = w_i,  0 <= x_ij <= W_i y_j,  and sum over i of x_ij <= capacity y_j where one is given
+        sum over j of x_ij + e_i = w_i,  0 <= x_ij <= W_i y_j,
+        sum over i of x_ij <= capacity y_j where one is given,
 
     with W_i the most that i can weigh. Without a capacity each client goes to the nearest facility. With one, weights
-    are divided among facilities in the way that is best for the rule. F is `reach`, beyond which nobody walks; without
-    it twice the greatest distance from a client to a candidate, or twice a radius or limit that is longer.
+    are divided among facilities in the way that is best for the rule. F is `reach`, beyond which nobody is served;
+    without it twice the greatest distance from a client to a candidate, or twice a radius or limit that is longer.
 
-    What `goal` adds to the score, with D_i the distance of client i (sum over j of x_ij d_ij + e_i F = w_i D_i), C the
-    number of buildings of `where`, and W the sum of the W_i (C where buildings are counted):
+    What `goal` adds to the score, with D_i the distance of client i (w_i D_i = sum over j of x_ij d_ij + e_i F), R the
+    greatest of them, J candidates, and W the number of buildings of `where`, or the sum of W_i where floor is counted:
 
-        median     weight (1/W) sum over i of w_i (1 - D_i / F): the p-median problem (Hakimi 1964) if clients are given
-        centre     weight (1 - R / F), R the greatest D_i: the p-centre problem
-        cover      weight (1/W) sum of w_i over clients within `radius`: maximal covering (Church and ReVelle 1974)
-        cover_all  weight (1 - sum of y_j / number of candidates), no client beyond `radius`: set covering (Toregas 1971)
+        median     weight (1/W) sum over i of w_i (1 - D_i / F)
+        centre     weight (1 - R / F)
+        cover      weight (1/W) sum of w_i over clients within `radius`
+        cover_all  weight (1 - (1/J) sum of y_j), no client beyond `radius`
 
-    Each lies in [0, weight]; clients that the plan adds near facilities add to it. A goal without a weight is only
+    Each lies in [0, weight], and clients that a plan adds near facilities add to it. A goal without a weight is only
     reported; cover_all holds in any case. Limits:
 
-        min_count <= sum of y_j <= max_count,  y_j = 1 where the use stands today (`keep_existing`),
-        sum of w_i D_i <= max_mean_distance sum of w_i,  D_i <= max_distance where w_i > 0,
-        sum of w_i over clients within `radius` >= min_covered sum of w_i.
+        min_count <= sum of y_j <= max_count
+        y_j = 1 where the use stands today (`keep_existing`)
+        sum of w_i D_i <= max_mean_distance sum of w_i
+        D_i <= max_distance where w_i > 0
+        sum of w_i over clients within `radius` >= min_covered sum of w_i
 
     Missed by facilities (counts, and those that should have stayed), by clients in their weight (`min_covered`,
     cover_all), and by clients in their weight times metres (`max_mean_distance`, and `max_distance` client by client).
 
     Two binaries a building and use named (new and converted floors). One continuous column and row a pair of client
     and candidate for median, max_mean_distance, a priced max_distance and a capacity; where at least p facilities must
-    stand, a client's n - p + 1 nearest of n candidates. Two rows a pair for centre, whose columns u_t = 1 where R
-    exceeds the t-th distance (Elloumi, Labbe and Pochet 2004). Cover, cover_all and a hard max_distance need a row a
-    client.
+    stand, for a client's n - p + 1 nearest of n candidates only. Two rows a pair for centre, whose columns u_t = 1
+    where R exceeds the t-th distance. Cover, cover_all and a hard max_distance need a row or two a client.
+
+    The p-median and p-centre problems (Hakimi 1964), maximal covering (Church and ReVelle 1974) and set covering
+    (Toregas and others 1971); centre in the form of Elloumi, Labbe and Pochet (2004).
     """
 
     kind: ClassVar[str] = "siting"

@@ -50,7 +50,7 @@ def study(rules, uses=("facility",), columns=(), existing=()):
             "linkages": [],
             "objective": {"proximity": 0, "mixing": 0},
             "rules": [{"kind": "siting", **rule} for rule in rules],
-            "solve": {"gap": GAP, "time_limit": 60},
+            "solve": {"gap": GAP, "time_limit": 120},
         }
     )
 

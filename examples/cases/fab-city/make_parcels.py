@@ -11,7 +11,7 @@ from town import town  # noqa: E402
 
 def facts(column: int, row: int, number: int, rng) -> dict:
     """Homes in the west, old workshops in the east, yards between them, one fab lab that stands."""
-    lot = {"storeys_max": int(rng.integers(5, 9)), "coverage": round(float(rng.uniform(0.5, 0.62)), 2)}
+    lot = {"storeys_max": int(rng.integers(5, 9)), "coverage": round(float(rng.uniform(0.165, 0.205)), 3)}
     if (column, row) == (3, 5):
         return {**lot, "storeys": 2, "year": 1925, "gfa_fablab": 0.45, "gfa_design": 0.5}
     drawn = rng.random()
@@ -29,9 +29,9 @@ if __name__ == "__main__":
         origin=(432_900.0, 4_583_700.0),
         blocks=(7, 7),
         lots=(1, 1),
-        lot=(46.0, 46.0),
+        lot=(80.0, 80.0),
         facts=facts,
-        street=97.0,            # the rest of each block and its streets
+        street=63.0,            # the rest of each block and its streets
         turn=-45.0,
         seed=54,
     )

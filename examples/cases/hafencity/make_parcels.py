@@ -3,13 +3,15 @@
 import sys
 from pathlib import Path
 
+import numpy as np
+
 FOLDER = Path(__file__).parent
 sys.path.insert(0, str(FOLDER.parent))
 
 from town import town  # noqa: E402
 
 
-def facts(column: int, row: int, number: int, rng) -> dict:
+def facts(column: int, row: int, number: int, rng: np.random.Generator) -> dict:
     """A quay of low sheds in the south, brick warehouses in the north-west, land cleared by the port between them."""
     lot = {"zone": f"quarter {column + 1}", "max_far": float(rng.choice([4.0, 4.8, 5.6])), "coverage": 0.8}
     if row == 0 and number < 4 and rng.random() < 0.7:

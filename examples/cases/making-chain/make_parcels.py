@@ -3,15 +3,23 @@
 import sys
 from pathlib import Path
 
+import numpy as np
+
 FOLDER = Path(__file__).parent
 sys.path.insert(0, str(FOLDER.parent))
 
 from town import town  # noqa: E402
 
 
-def facts(column: int, row: int, number: int, rng) -> dict:
+def facts(column: int, row: int, number: int, rng: np.random.Generator) -> dict:
     """A research centre with its workshop, old mills beside it, houses in the north, car parks between them."""
-    lot = {"zone": "north" if row == 1 else "yards", "max_far": float(rng.choice([3.6, 4.5])), "coverage": 0.45, "storeys": 0, "year": 0}
+    lot = {
+        "zone": "north" if row == 1 else "yards",
+        "max_far": float(rng.choice([3.6, 4.5])),
+        "coverage": 0.45,
+        "storeys": 0,
+        "year": 0,
+    }
     lot |= {"gfa_design": 0.0, "gfa_prototype": 0.0, "gfa_housing": 0.0}
     if (column, row) == (0, 0) and number in (2, 3, 7):
         year = 1958 if number == 2 else 1965

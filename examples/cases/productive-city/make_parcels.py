@@ -3,6 +3,8 @@
 import sys
 from pathlib import Path
 
+import numpy as np
+
 FOLDER = Path(__file__).parent
 sys.path.insert(0, str(FOLDER.parent))
 
@@ -11,7 +13,7 @@ from town import town  # noqa: E402
 QUARTERS = ("vienna", "brussels", "germany", "victoria")
 
 
-def facts(column: int, row: int, number: int, rng) -> dict:
+def facts(column: int, row: int, number: int, rng: np.random.Generator) -> dict:
     """The same in every quarter: workshops of one and two storeys, a terrace of homes and a few shops."""
     lot = {"zone": QUARTERS[column], "max_far": (3.0, 4.0, 3.5)[number % 3], "coverage": 0.5}
     if row == 1 and number >= 3:

@@ -3,13 +3,15 @@
 import sys
 from pathlib import Path
 
+import numpy as np
+
 FOLDER = Path(__file__).parent
 sys.path.insert(0, str(FOLDER.parent))
 
 from town import town  # noqa: E402
 
 
-def facts(column: int, row: int, number: int, rng) -> dict:
+def facts(column: int, row: int, number: int, rng: np.random.Generator) -> dict:
     """Works of one and two storeys on every lot; four in the third column still run."""
     runs = column == 2 and number % 2 == 0
     return {

@@ -17,7 +17,7 @@ def facts(column: int, row: int, number: int, rng) -> dict:
     storeys = 2 if public else int(rng.integers(1, 3)) if works else int(rng.integers(2, 4))
     return {
         "zone": "PUBLIC" if public else "STREET" if shop else "LANE",
-        "max_far": 3.0 if shop else 2.4,
+        "max_far": 3.0 if shop else 1.8,
         "coverage": 0.6,
         "storeys": storeys,
         "year": int(rng.integers(1955, 2000)),
