@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import bisect
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from scipy import sparse
+from scipy.optimize import linprog
 
 if TYPE_CHECKING:
     from optimizer.district import Bools, Floats, Ints
@@ -126,13 +129,30 @@ class Service:
             self.program.rows([f"{n}_within" for n in names], (self.rows, column, 1.0), *within, upper=0.0)
         return self._covered
 
-    def greatest(self, cost: float) -> None:
+    def least_greatest(self, most: float) -> float:
+        """Return a distance, m, that some client exceeds or has wherever so many facilities stand; all are clients.
+
+        The least radius within which facilities of at most that number, taken in fractions, reach every client.
+        """
+        radii = np.append(np.unique(self.distance), self.far)
+
+        def reach_all(radius: float) -> bool:
+            near = self.distance <= radius
+            pairs = (-np.ones(near.sum()), (self.i[near], self.j[near]))
+            within = sparse.csr_matrix(pairs, shape=(len(self.names), len(self.holds)))
+            answer = linprog(np.ones(len(self.holds)), within, -np.ones(len(self.names)), bounds=(0, 1), method="highs")
+            return bool(answer.status == 0 and answer.fun <= most + NEAR)
+
+        return float(radii[bisect.bisect_left(range(len(radii) - 1), True, key=lambda k: reach_all(radii[k]))])
+
+    def greatest(self, cost: float, least: float) -> None:
         """Add u_t = 1 where some client's distance exceeds the t-th of all; each metre of the greatest costs so much.
 
         Candidates at one distance from a client form a ring; z = 1 where no facility stands in it or in those within:
         z >= z of the ring before - y of its candidates, and u_t >= z for the last t below the ring that follows.
+        Distances below ``least``, which the greatest has in any case, are one ring.
         """
-        program, distance = self.program, np.round(self.distance, 6)
+        program, distance = self.program, np.maximum(np.round(self.distance, 6), np.round(least, 6))
         level = np.unique(np.concatenate([[0.0], distance]))
         names = [f"{self.label}_exceeds_{t:g}" for t in level]
         exceeds = program.columns(names, upper=1.0, cost=-cost * np.diff(level, append=self.far))

@@ -40,7 +40,7 @@ def drawn(rule_of):
 
 def draw(rng):
     """A few lots, some built with several uses: frame and what makes a `Situation` of it."""
-    count = rng.randint(1, 4)
+    count = rng.choice([1, 2, 2, 3, 3, 4, 4])
     far = [rng.randint(1, 4) * PLATE / LAND for _ in range(count)]
     storeys = [rng.randint(0, 3) for _ in range(count)]
     park = [rng.random() < 0.1 for _ in range(count)]

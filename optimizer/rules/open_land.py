@@ -77,6 +77,8 @@ class OpenLand(PlacedRule):
     def _keys_have_a_part(self) -> OpenLand:
         if self.reach is None and (self.client is not None or self.max_unserved > 0):
             raise ValueError("client and max_unserved say who needs open land in reach; give reach, m, too")
+        if self.min_patch is None and "gap" in self.model_fields_set:
+            raise ValueError(f"gap = {self.gap:g} says what a patch is; give min_patch, m², too")
         if not self._measures:
             for key in ("min_patch", "price"):
                 if getattr(self, key) is not None:

@@ -359,7 +359,8 @@ class Siting(Rule):
         if self.weight is None or self.goal == "cover_all":
             return
         if self.goal == "centre":
-            s.greatest(SCORE * self.weight / s.far)
+            bounded = self.price is None and not self._client_uses and np.isfinite(self._most) and len(s.holds) > 0
+            s.greatest(SCORE * self.weight / s.far, s.least_greatest(self._most) if bounded else 0.0)
             return
         each = SCORE * self.weight / (float(s.most.sum()) or 1.0)
         if self.goal == "cover" and self.radius is not None:

@@ -156,6 +156,7 @@ def test_residents_are_counted_where_they_live_and_land_where_it_is_chosen():
         ({"price": 0.1}, "nothing is measured"),
         ({"min_share": 0.1, "client": ["homes"]}, "give reach"),
         ({"min_share": 0.1, "max_unserved": 0.1}, "give reach"),
+        ({"min_share": 0.1, "gap": 5.0}, "give min_patch"),
         ({"reach": 100.0, "client": ["hoems"]}, "did you mean 'homes'"),
         ({"min_share": 1.5}, "min_share"),
     ],

@@ -16,7 +16,7 @@ HOMES = {"use": "homes", "from": "making", "distance": 50}
 
 def rule_of(rng):
     use, other, third = rng.sample(NAMES, 3)
-    distances = [20, 40, 50, 75, 100, 150]
+    distances = [40, 50, 100, 150, 300, 400]
     lines = [{"use": use, "from": other, "distance": rng.choice(distances)}]
     if rng.random() < 0.5:
         pair = rng.choice([(other, use), (use, third), (third, other)])
