@@ -143,41 +143,14 @@ class Service:
             answer = linprog(np.ones(len(self.holds)), within, -np.ones(len(self.names)), bounds=(0, 1), method="highs")
             return bool(answer.status == 0 and answer.fun <= most + NEAR)
 
-        return float(radii[bisect.bisect_left(range(len(radii) - 1), True, key=lambda k: reach_all(radii[k]))])
+        first = bisect.bisect_left(range(len(radii) - 1), True, key=lambda k: reach_all(float(radii[k])))
+        return float(radii[first])
 
     def greatest(self, cost: float, least: float) -> None:
-        """Add u_t = 1 where some client's distance exceeds the t-th of all; each metre of the greatest costs so much.
-
-        Candidates at one distance from a client form a ring; z = 1 where no facility stands in it or in those within:
-        z >= z of the ring before - y of its candidates, and u_t >= z for the last t below the ring that follows.
-        Distances below ``least``, which the greatest has in any case, are one ring.
-        """
-        program, distance = self.program, np.maximum(np.round(self.distance, 6), np.round(least, 6))
-        level = np.unique(np.concatenate([[0.0], distance]))
-        names = [f"{self.label}_exceeds_{t:g}" for t in level]
-        exceeds = program.columns(names, upper=1.0, cost=-cost * np.diff(level, append=self.far))
-        t = np.arange(len(level) - 1)
-        program.rows(names[1:], (t, exceeds[1:], 1.0), (t, exceeds[:-1], -1.0), upper=0.0)
-
-        starts = np.ones(len(self.i), dtype=bool)
-        starts[1:] = (np.diff(self.i) > 0) | (np.diff(distance) > 0)
-        client, at = self.i[starts], np.searchsorted(level, distance[starts])
-        first, last = (np.ones(len(client), dtype=bool) for _ in range(2))
-        first[1:] = last[:-1] = np.diff(client) > 0
-        rows = np.arange(len(client))
-        names = [f"{self.label}_{self.names[c]}_beyond_{level[k]:g}" for c, k in zip(client, at, strict=True)]
-        beyond = program.columns(names, upper=np.where(last & self.certain[client], 0.0, 1.0))
-        before = np.where(first, self.amount[client], np.roll(beyond, 1))
-        ring = np.cumsum(starts) - 1
-        program.rows(names, (rows, beyond, 1.0), (ring, self.holds[self.j], 1.0), (rows, before, -1.0), lower=0.0)
-        below = np.where(last, len(level), np.roll(at, -1)) - 1
-        program.rows([f"{n}_too" for n in names], (rows, exceeds[below], 1.0), (rows, beyond, -1.0), lower=0.0)
-        nearest = np.full(len(self.names), len(level))
-        nearest[client[first]] = at[first]
-        apart = np.flatnonzero(nearest > 0)
-        names = [f"{self.label}_{self.names[c]}_beyond" for c in apart]
-        each = np.arange(len(apart))
-        program.rows(names, (each, exceeds[nearest[apart] - 1], 1.0), (each, self.amount[apart], -1.0), lower=0.0)
+        """Add the greatest distance of all clients, m, of which each metre costs so much; it has a least value."""
+        column = self.program.columns([f"{self.label}_greatest"], lower=least, upper=self.far, cost=-cost)
+        names = [f"{self.label}_{n}_at_most_greatest" for n in self.names]
+        self.program.rows(names, *self.excess(least), (self.rows, column, -1.0), upper=-least)
 
 
 @dataclass(frozen=True)

@@ -67,13 +67,14 @@ class Siting(Rule):
     Missed by facilities (counts, and those that should have stayed), by clients in their weight (`min_covered`,
     cover_all), and by clients in their weight times metres (`max_mean_distance`, and `max_distance` client by client).
 
-    Two binaries a building and use named (new and converted floors). One continuous column and row a pair of client
-    and candidate for median, max_mean_distance, a priced max_distance and a capacity; where at least p facilities must
-    stand, for a client's n - p + 1 nearest of n candidates only. Two rows a pair for centre, whose columns u_t = 1
-    where R exceeds the t-th distance. Cover, cover_all and a hard max_distance need a row or two a client.
+    Two binaries a building and use named (new and converted floors). Cover, cover_all and a hard max_distance need a
+    row or two a client; median, centre, max_mean_distance, a priced max_distance and a capacity a continuous column and
+    a row for each pair of client and candidate: where at least p facilities must stand, for a client's n - p + 1
+    nearest of n candidates. Where at most p may stand and every building is a client, R is no less than the least
+    radius within which p facilities, taken in fractions, reach all: the bound of Elloumi, Labbe and Pochet (2004).
 
     The p-median and p-centre problems (Hakimi 1964), maximal covering (Church and ReVelle 1974) and set covering
-    (Toregas and others 1971); centre in the form of Elloumi, Labbe and Pochet (2004).
+    (Toregas and others 1971).
     """
 
     kind: ClassVar[str] = "siting"
@@ -276,11 +277,10 @@ class Siting(Rule):
 
     def _service(self, model: Model, client: Ints, site: Ints, able: Bools, holds: Ints) -> Service:
         """Add the clients' weights and, where distances are added up, who is served where."""
-        added_up = (self.goal == "median" and self.weight) or self.max_mean_distance or self.capacity
+        added_up = (self.goal in ("median", "centre") and self.weight) or self.max_mean_distance or self.capacity
         paired = bool(added_up or (self.max_distance and self.price))
-        near = max(self.radius or 0.0, self.max_distance or 0.0)
-        limit = np.inf if paired or (self.goal == "centre" and self.weight) else near
-        i, j, distance = self._pairs(model.district, client, site, min(limit, self.reach or np.inf))
+        near = np.inf if paired else max(self.radius or 0.0, self.max_distance or 0.0)
+        i, j, distance = self._pairs(model.district, client, site, min(near, self.reach or np.inf))
         far = self._far(distance)
         amount, most = self._amount(model, client)
         i, j, distance = i[able[j]], (np.cumsum(able) - 1)[j[able[j]]], distance[able[j]]

@@ -14,12 +14,15 @@ def facts(column: int, row: int, number: int, rng) -> dict:
     middle = (column, row) == (1, 1)
     anchor = middle and number in (1, 2, 4)
     town_side = column == 0
-    empty = not anchor and not town_side and rng.random() < 0.5
+    park = not town_side and (column + row) % 2 == 1 and number == 5
+    hall = (column + row) % 2 == 0 and number == 3
+    empty = park or not anchor and not town_side and rng.random() < 0.5
     return {
-        "zone": "ANCHOR" if anchor else "TOWN" if town_side else "CAMPUS",
+        "zone": "ANCHOR" if anchor else "TOWN" if town_side else "PARK" if park else "HALL" if hall else "CAMPUS",
         "max_far": 1.8 if anchor else 1.2 if town_side else 2.0,
         "coverage": 0.6 if anchor else 0.4,
         "storeys": 4 if anchor else 0 if empty else int(rng.integers(1, 3)),
+        "protected": park,
         "year": 0 if empty else 1998 if anchor else int(rng.integers(1930, 2000)),
         "gfa_anchor": 0.95 if anchor else 0.0,
         "gfa_firms": 0.9 if not (anchor or town_side or empty) else 0.0,
