@@ -41,6 +41,8 @@ AROUND = (0.6, 1.6)
 NEAR = 0.05
 """Slack from which a cut may be left out for a while, thousand m²."""
 MOST_STOREYS = 5
+TINY = 1e-6
+"""Coefficient below which HiGHS 1.16 was seen to call a program infeasible that is not."""
 NOTHING = 1e-9
 """Floor area at and below which a solver's value counts as none."""
 
@@ -292,10 +294,17 @@ def _start(model: Model, scale: Scale) -> None:
         add_cuts(model, scale, groups, cut_coefficients(s) * scale.area, np.zeros(len(groups)), str(i))
 
 
+def _no_tiny(coefficients: Floats) -> Floats:
+    """Raise coefficients that are next to 0, which loosens a cut by a hair: HiGHS errs with tiny ones."""
+    raised = np.where(coefficients > 0, TINY, 0.0)
+    return np.asarray(np.where(np.abs(coefficients) < TINY, raised, coefficients))
+
+
 def add_cuts(model: Model, scale: Scale, groups: Ints, coefficients: Floats, constant: Floats, label: str) -> None:
     """Add one cut to each of some groups of a scale: coefficients (groups, U), constant (groups,) if decided on."""
     names = [f"cut_{label}_{model.program.name(c)}" for c in scale.entropy[groups]]
     rows = np.arange(len(groups))
+    coefficients, constant = _no_tiny(coefficients), _no_tiny(constant)
     terms: list[tuple[ArrayLike, ArrayLike, ArrayLike]] = [
         (rows, scale.entropy[groups], 1.0),
         (rows[:, None], scale.column[groups], -coefficients),

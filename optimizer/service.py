@@ -130,7 +130,7 @@ class Service:
         return self._covered
 
     def least_greatest(self, most: float) -> float:
-        """Return a distance, m, that some client exceeds or has wherever so many facilities stand; all are clients.
+        """Return a distance, m, below which the greatest cannot lie where at most so many facilities serve all clients.
 
         The least radius within which facilities of at most that number, taken in fractions, reach every client.
         """

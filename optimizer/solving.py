@@ -175,14 +175,18 @@ class _Run:
         """Run branch and bound on the whole program from the best plan, to a gap."""
         self.tell("branch and bound")
         arrays = self.problem.arrays()
-        highs = load(arrays, threads=self.threads, seed=self.seed)
-        highs.setOptionValue("mip_rel_gap", max(gap, 1e-9))
-        highs.setOptionValue("mip_abs_gap", 1e-9)
-        if self.x is not None:
-            start_from(highs, exact_entropy(self.problem.scales, self.x))
-        answer = run(
-            highs, self.clock, self.clock.left, lambda bound: self.tell(bound=bound / SCORE), self.enough(arrays)
-        )
+        for presolve in ("choose", "off"):
+            highs = load(arrays, threads=self.threads, seed=self.seed)
+            highs.setOptionValue("presolve", presolve)
+            highs.setOptionValue("mip_rel_gap", max(gap, 1e-9))
+            highs.setOptionValue("mip_abs_gap", 1e-9)
+            if self.x is not None:
+                start_from(highs, exact_entropy(self.problem.scales, self.x))
+            answer = run(
+                highs, self.clock, self.clock.left, lambda bound: self.tell(bound=bound / SCORE), self.enough(arrays)
+            )
+            if answer.status != "infeasible" or self.x is not None:
+                break  # that no plan exists is believed when it is found twice, once without presolve
         self.expect(answer)
         if answer.status in ("optimal", "limit"):
             self.lower_bound_to(answer.bound)
