@@ -14,6 +14,7 @@ from geodata.walking import WalkingNetwork
 from optimizer.api import evidence_of
 from optimizer.district import read_district
 from optimizer.plan import Plan
+from optimizer.pulp_bridge import PULP_4
 
 CRS = "EPSG:32650"
 ORIGIN = np.array([500_000.0, 4_400_000.0])
@@ -137,6 +138,7 @@ def test_life_circle_of_the_hlg_community(community):
     assert {use: int((found == use).sum()) for use in TYPES.values()} == count
 
 
+@pytest.mark.skipif(PULP_4, reason="spopt writes its programs for PuLP 3")
 @pytest.mark.parametrize("seed", range(20))
 def test_spopt_agrees(seed):
     locate = pytest.importorskip("spopt.locate")

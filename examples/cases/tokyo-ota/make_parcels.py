@@ -10,8 +10,8 @@ from town import town  # noqa: E402
 
 
 def facts(column: int, row: int, number: int, rng) -> dict:
-    """Works and houses lot by lot; shops along the southern street; a public lot in each block."""
-    public = number == 5
+    """Works and houses lot by lot; shops along the southern street; one public lot."""
+    public = (column, row, number) == (0, 1, 5)
     shop = row == 0 and number < 4
     works = not shop and rng.random() < 0.6
     storeys = 2 if public else int(rng.integers(1, 3)) if works else int(rng.integers(2, 4))
@@ -23,7 +23,7 @@ def facts(column: int, row: int, number: int, rng) -> dict:
         "year": int(rng.integers(1955, 2000)),
         "gfa_workshop": 0.9 if works and not public and number % 3 else 0.0,
         "gfa_finishing": 0.9 if works and not public and not number % 3 else 0.0,
-        "gfa_centre": 0.9 if public and (column, row) == (0, 1) else 0.0,
+        "gfa_centre": 0.9 if public else 0.0,
         "gfa_services": 0.4 if shop else 0.0,
         "gfa_housing": 0.5 if shop else 0.9 if not works and not public else 0.0,
     }
