@@ -140,7 +140,7 @@ def run(
     highs: highspy.Highs,
     clock: Clock,
     seconds: float,
-    watch: Callable[[float], None] | None = None,
+    watch: Callable[[float], bool] | None = None,
     enough: Callable[[Floats], bool] | None = None,
 ) -> Answer:
     """Run HiGHS for at most some seconds; Ctrl-C ends it early and keeps what was found.
@@ -148,7 +148,7 @@ def run(
     Parameters
     ----------
     watch : callable, optional
-        Told the bound about once a second.
+        Told the bound about once a second; true ends the run.
     enough : callable, optional
         Told each better solution of an integer program, shape (columns,); true ends the run.
     """
@@ -172,7 +172,7 @@ def run(
         if kind == highspy.cb.HighsCallbackType.kCallbackMipInterrupt:
             if watch is not None and time.monotonic() - told > WATCH_EVERY:
                 told = time.monotonic()
-                watch(out.mip_dual_bound)
+                stop = watch(out.mip_dual_bound) or stop
             into.user_interrupt = stop or clock.stopped
         elif clock.stopped:
             into.user_interrupt = True

@@ -109,11 +109,10 @@ class _Run:
         self.relaxation = Relaxation(problem, self.threads, self.tolerance)
         self.needed: set[int] = set()
 
-    def tell(self, phase: str | None = None, bound: float = np.inf) -> None:
+    def tell(self, phase: str | None = None) -> None:
         self.phase = phase or self.phase
         if self.report:
-            best = min(self.bound, bound)
-            self.report(Progress(self.phase, self.score, best, self.clock.elapsed, self.clock.left))
+            self.report(Progress(self.phase, self.score, self.bound, self.clock.elapsed, self.clock.left))
 
     def offer(self, x: Floats | None, arrays: Arrays) -> bool:
         """Keep a solution when its score, entropies taken exactly, is the best so far and it breaks no row."""
@@ -142,6 +141,12 @@ class _Run:
 
     def lower_bound_to(self, model_bound: float) -> None:
         self.bound = min(self.bound, model_bound / SCORE)
+
+    def heard(self, model_bound: float) -> bool:
+        """Take a bound that branch and bound has proved so far; return whether that is enough."""
+        self.lower_bound_to(model_bound)
+        self.tell()
+        return self.done
 
     @property
     def done(self) -> bool:
@@ -182,9 +187,7 @@ class _Run:
             highs.setOptionValue("mip_abs_gap", 1e-9)
             if self.x is not None:
                 start_from(highs, exact_entropy(self.problem.scales, self.x))
-            answer = run(
-                highs, self.clock, self.clock.left, lambda bound: self.tell(bound=bound / SCORE), self.enough(arrays)
-            )
+            answer = run(highs, self.clock, self.clock.left, self.heard, self.enough(arrays))
             if answer.status != "infeasible" or self.x is not None:
                 break  # that no plan exists is believed when it is found twice, once without presolve
         self.expect(answer)

@@ -72,6 +72,7 @@ def picture(folder: Path, file: Path) -> None:
     axes[2].set_title("Plan: every building, storey by storey", fontsize=10)
     axes[2].set_ylabel("storey")
     axes[2].set_xticks([])
+    axes[2].yaxis.get_major_locator().set_params(integer=True)
     for side in ("top", "right"):
         axes[2].spines[side].set_visible(False)
     keys = [Patch(color=use.colour, label=use.label) for use in study.uses.values()]

@@ -56,6 +56,7 @@ def test_sites_share_a_parcel_equally_and_cover_it(shape):
     assert np.allclose(sites["plate"], 0.6 * shape.area / expected)
 
 
+@settings(deadline=None)
 @given(st.floats(0, 360), st.floats(-5_000, 5_000))
 def test_pieces_move_with_the_parcel(angle, shift):
     def move(shape):

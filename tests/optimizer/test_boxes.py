@@ -81,7 +81,7 @@ def test_the_search_of_large_districts_agrees_with_enumeration(case):
     facts = {f"gfa_{u}": [240.0 * s * (u == t) for s, t in zip(storeys, today_)] for u in ("making", "shops", "homes")}
     frame = lots(len(far), gap=float(gap), max_far=far, storeys=storeys, protected=park, **facts)
     asked = study(rules=rules, lot_columns=("id", "max_far", "coverage", "storeys", "protected"))
-    expected = best_of_all(asked, problem_of(asked, frame).district, storeys, today_, park, far, rules)
+    expected = best_of_all(asked, problem_of(asked, frame).district, far, storeys, park, rules)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("optimizer.solving.SMALL", 0)
         patch.setattr("optimizer.solving.LARGE", 0)

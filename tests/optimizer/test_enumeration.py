@@ -110,6 +110,14 @@ def holds(rule, action, floors, g, today, far, xy):
     raise AssertionError(kind)
 
 
+def best_of_all(asked, district, far, storeys, park, rules):
+    def score(s):
+        kept = all(holds(r, s.action, s.floors, s.area, s.today, far, s.xy) for r in rules)
+        return 0.0 if kept else None
+
+    return best_score(asked, district, situations(district, far, storeys, park, ["A"] * len(far)), score)
+
+
 @settings(max_examples=300, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True)
 @given(districts())
 def test_same_optimum_and_same_feasibility_as_every_plan_tried(case):
@@ -122,11 +130,7 @@ def test_same_optimum_and_same_feasibility_as_every_plan_tried(case):
     asked = study(rules=rules, lot_columns=columns)
     district = problem_of(asked, frame).district
 
-    def score(s):
-        kept = all(holds(r, s.action, s.floors, s.area, s.today, far, s.xy) for r in rules)
-        return 0.0 if kept else None
-
-    expected = best_score(asked, district, situations(district, far, storeys, park, ["A"] * len(far)), score)
+    expected = best_of_all(asked, district, far, storeys, park, rules)
     try:
         plan = solve(asked, frame)
     except InfeasibleError:

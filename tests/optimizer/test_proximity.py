@@ -12,7 +12,7 @@ from optimizer.problem import all_rules
 from optimizer.proximity import reference_value
 from optimizer.reference import most_floor_area
 from tests.districts import LINKS, problem_of, random_lots, study
-from tests.optimizer.test_enumeration import transport_value
+from tests.enumeration import transport_value
 
 
 def fixed(problem, floors):

@@ -16,7 +16,7 @@ def facts(column: int, row: int, number: int, rng) -> dict:
     town_side = column == 0
     park = not town_side and (column + row) % 2 == 1 and number == 5
     hall = (column + row) % 2 == 0 and number == 3
-    empty = park or not anchor and not town_side and rng.random() < 0.5
+    empty = park or (not anchor and not town_side and rng.random() < 0.5)
     return {
         "zone": "ANCHOR" if anchor else "TOWN" if town_side else "PARK" if park else "HALL" if hall else "CAMPUS",
         "max_far": 1.8 if anchor else 1.2 if town_side else 2.0,

@@ -31,7 +31,7 @@ if __name__ == "__main__":
         lots=(1, 1),
         lot=(80.0, 80.0),
         facts=facts,
-        street=63.0,            # the rest of each block and its streets
+        street=63.0,  # the rest of each block and its streets
         turn=-45.0,
         seed=54,
     )

@@ -29,7 +29,7 @@ def facts(column: int, row: int, number: int, rng) -> dict:
         "coverage": round(float(rng.uniform(0.25, 0.33)), 2),
         "storeys": 0 if vacant else int(rng.integers(1, 3)),
         "year": 0 if vacant else int(rng.integers(1972, 1992)),
-        "gfa_workshop": 0.0 if vacant else 1.6,     # low sheds cover more of the lot than towers will
+        "gfa_workshop": 0.0 if vacant else 1.6,  # low sheds cover more of the lot than towers will
     }
 
 
