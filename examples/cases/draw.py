@@ -49,6 +49,9 @@ def picture(folder: Path, file: Path) -> None:
     parcels = gpd.read_file(folder / "plan.gpkg", layer="parcels", engine="pyogrio")
     colour = {name: use.colour for name, use in study.uses.items()}
     figure, axes = plt.subplots(1, 3, figsize=(13, 4.6), width_ratios=[1, 1, 1.15], layout="constrained")
+    # Roads and rivers among real parcels reach far beyond what is built.
+    built = (parcels["dominant_use"].fillna("") != "") | (parcels["today_dominant_use"].fillna("") != "")
+    west, south, east, north = parcels[built].total_bounds
     for axis, column, title in (
         (axes[0], "today_dominant_use", "Today: dominant use"),
         (axes[1], "dominant_use", "Plan: dominant use"),
@@ -57,6 +60,8 @@ def picture(folder: Path, file: Path) -> None:
         parcels.plot(ax=axis, color=fill, edgecolor="white", linewidth=0.5)
         axis.set_title(title, fontsize=10)
         axis.set_axis_off()
+        axis.set_xlim(west - 20, east + 20)
+        axis.set_ylim(south - 20, north + 20)
     stacks = [json.loads(s) if isinstance(s, str) else s for s in parcels["stack"]]
     buildings: dict[tuple[int, int], list] = {}
     for k, items in enumerate(stacks):

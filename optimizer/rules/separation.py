@@ -24,6 +24,8 @@ Term = tuple[Any, Any, Any]
 STEPS = [10.0, 30.0, 50.0, 100.0, 200.0, 300.0, 500.0, 700.0, 1000.0, 1500.0]
 HOLDS = 0.01
 """Floor area from which a building holds a use, m²."""
+SEEN = 2.0
+"""Multiple of a distance up to which a check measures, so that tables show by how much it holds."""
 SELDOM = 0.5
 """Room that is left in the row of a pair, from which it may be left out for a while."""
 
@@ -209,7 +211,7 @@ class Separation(Rule):
             i, j = np.flatnonzero(own & chosen), np.flatnonzero(other)
             limit = self._limits(line, discounted)[i]
             exempt = self._exempt(kept[i][:, None], kept[j][None, :])
-            distance = self._measured(evidence, i, j, line.distance)
+            distance = self._measured(evidence, i, j, SEEN * line.distance)
             one = i[:, None] == j[None, :]
             distance = np.where(exempt | one, np.inf, distance)
             close = (distance < limit[:, None] * (1.0 - TOLERANCE)).sum(axis=1)
