@@ -89,8 +89,8 @@ def check(
     return district
 
 
-def evidence_of(plan: Plan) -> tuple[Evidence, gpd.GeoDataFrame]:
-    """Return a plan's tables as an audit reads them: evidence and building sites."""
+def evidence_of(plan: Plan) -> Evidence:
+    """Return a plan's tables as an audit reads them."""
     d = plan.district
     table = plan.to_frame().set_index("parcel_id")
     sites = plan.sites_frame()
@@ -106,13 +106,13 @@ def evidence_of(plan: Plan) -> tuple[Evidence, gpd.GeoDataFrame]:
         {"from_node": d.network.edges[:, 0], "to_node": d.network.edges[:, 1], "length_m": d.network.length}
     )
     rules = tuple(all_rules(plan.study))
-    return Evidence(table, buildings, {use.name: use for use in d.uses}, walks, rules), sites
+    return Evidence(table, buildings, {use.name: use for use in d.uses}, walks, rules)
 
 
 def _result(plan: Plan, solution: Solution, seconds: float) -> dict[str, Any]:
     """Return what ``result.json`` holds; every number computed from the plan."""
     study, district = plan.study, plan.district
-    found = recompute(study, evidence_of(plan)[0])
+    found = recompute(study, evidence_of(plan))
     broken = [c for c in found.checks if c.faulty]
     if broken:
         worst = broken[0]

@@ -72,7 +72,7 @@ def solve(asked, frame):
 def checked(asked, frame, action, floors, district=None):
     """What a study's rules say of a plan written by hand: checks by rule and scope."""
     plan = Plan(asked, district or read_district(asked, frame), np.array(action, dtype=object), np.array(floors), {})
-    evidence = evidence_of(plan)[0]
+    evidence = evidence_of(plan)
     return [check for rule in asked.rules for check in rule.check(evidence)]
 
 

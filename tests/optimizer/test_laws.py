@@ -16,7 +16,7 @@ from tests.districts import lots, study
 def scoreboard(frame, action, floors):
     asked = study()
     plan = Plan(asked, read_district(asked, frame), np.array(action, dtype=object), np.array(floors), {})
-    return recompute(asked, evidence_of(plan)[0])
+    return recompute(asked, evidence_of(plan))
 
 
 def test_equal_uses_count_in_full_and_one_use_counts_as_one():

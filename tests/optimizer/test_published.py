@@ -124,7 +124,7 @@ def test_life_circle_of_the_hlg_community(community):
         [[label[i] == u.name != "residential" for u in district.uses] for i in district.parcels["parcel_id"]]
     )
     action = np.where(floors.any(axis=1), "redevelop", "keep").astype(object)
-    evidence = evidence_of(Plan(asked, district, action, floors.astype(int), {}))[0]
+    evidence = evidence_of(Plan(asked, district, action, floors.astype(int), {}))
     assert sum(rule.reward(evidence) for rule in asked.rules) == pytest.approx(0.7100)
     assert life_circle(types, points) == pytest.approx(0.7100)
     assert all(check.satisfied for rule in asked.rules for check in rule.check(evidence))
