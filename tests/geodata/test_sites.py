@@ -66,7 +66,8 @@ def test_pieces_move_with_the_parcel(angle, shift):
         there = divide(parcels(move(shape)), PLATE)
         here = divide(parcels(shape), PLATE).geometry.map(move)
         for moved, expected in zip(there.geometry, here, strict=True):
-            assert moved.symmetric_difference(expected).area < 1e-3
+            # Not the area of their difference: GEOS 3.14 may say 2 A for polygons that differ by 1e-14 m.
+            assert shapely.hausdorff_distance(moved, expected, densify=0.1) < 1e-3
 
 
 def test_a_long_lot_is_cut_across_from_its_first_vertex():
