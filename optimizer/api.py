@@ -23,6 +23,7 @@ from optimizer.problem import all_rules, assemble
 from optimizer.rules import Check, Evidence
 from optimizer.solving import Report, Solution, solve_problem
 from optimizer.study import Study, load_study
+from optimizer.surroundings import receptor_tables
 
 
 def solve(
@@ -106,7 +107,13 @@ def evidence_of(plan: Plan) -> Evidence:
         {"from_node": d.network.edges[:, 0], "to_node": d.network.edges[:, 1], "length_m": d.network.length}
     )
     rules = tuple(all_rules(plan.study))
-    return Evidence(table, buildings, {use.name: use for use in d.uses}, walks, rules)
+    receptors, screens = {}, []
+    if plan.study.polluted:
+        buildings["footprint"] = d.around.footprints
+        receptors = receptor_tables(d.around, plan.study.backgrounds)
+        screens = list(zip(d.around.screens.footprints, d.around.screens.heights.tolist(), strict=True))
+    uses = {use.name: use for use in d.uses}
+    return Evidence(table, buildings, uses, walks, rules, plan.study.pollution, receptors, screens)
 
 
 def _result(plan: Plan, solution: Solution, seconds: float) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +20,7 @@ import pandas as pd
 from scipy import sparse
 from scipy.optimize import linprog
 
+from geodata.facades import facade_points, footprints
 from optimizer.errors import StudyError
 from optimizer.files import read_folder
 from optimizer.laws import laws
@@ -33,6 +34,8 @@ INDEX_TOLERANCE = 1e-5
 """Largest relative difference between a written number and the recomputed one."""
 RULE_TOLERANCE = 1e-4
 """Largest difference of a rule's written value near 0, in its unit (files round to a millionth)."""
+FACADE_TOLERANCE = 0.01
+"""Largest distance of a receptor from where it is laid again, m."""
 AREA_TOLERANCE = 0.05
 """Largest difference of a parcel's floor area, m² (plates are computed again from coverage)."""
 
@@ -80,6 +83,8 @@ def audit_folder(folder: Path) -> Audit:
     faults: list[str] = []
     try:
         evidence = _evidence(study, parcels, sites, walks, written, faults)
+        if study.polluted:
+            evidence = _with_receptors(study, evidence, sites, folder / "plan.gpkg", faults)
         _same_tables(evidence.parcels, written, faults)
         audit = recompute(study, evidence)
     except KeyError as error:
@@ -165,6 +170,38 @@ def _evidence(
     shapes = written.drop_duplicates("parcel_id").set_index("parcel_id").geometry.reindex(table.index)
     table = gpd.GeoDataFrame(table, geometry=shapes.to_numpy(), crs=written.crs)  # in metres
     return Evidence(table, buildings, uses, walks, (*implied_rules(), *study.rules))
+
+
+def _with_receptors(
+    study: Study, evidence: Evidence, sites: gpd.GeoDataFrame, file: Path, faults: list[str]
+) -> Evidence:
+    """Add receptors, screens and footprints; points on facades are laid again and compared with the file's."""
+    layers = set(gpd.list_layers(file)["name"])
+    empty = gpd.GeoDataFrame(
+        {"receptor": [], "building": [], "x": [], "y": [], "group": []}, geometry=[], crs=sites.crs
+    )
+    tables = {
+        at: gpd.read_file(file, layer=f"receptors_{at}", engine="pyogrio") if f"receptors_{at}" in layers else empty
+        for at in ("facades", "middles", "places")
+    }
+    screens = gpd.read_file(file, layer="screens", engine="pyogrio") if "screens" in layers else empty
+    buildings = evidence.buildings.copy()
+    where = sites.set_index(["parcel_id", "site"]).geometry
+    shapes = np.asarray(where.loc[list(zip(buildings["parcel_id"], buildings["site"], strict=True))], dtype=object)
+    parcels, count = evidence.parcels, buildings.groupby("parcel_id")["site"].transform("size").to_numpy()
+    ids = buildings["parcel_id"]
+    plate = (parcels["coverage"] * parcels["site_area"]).loc[ids].to_numpy(dtype=float) / count
+    buildings["footprint"] = footprints(shapes, plate)
+    owner, xy = facade_points(np.asarray(buildings["footprint"], dtype=object), study.pollution.spacing)
+    facades = tables["facades"]
+    same = len(facades) == len(owner) and np.array_equal(facades["building"], owner)
+    if not same or np.abs(facades[["x", "y"]].to_numpy(dtype=float) - xy).max(initial=0.0) > FACADE_TOLERANCE:
+        faults.append("receptors_facades: not the points of the facades that the sites' footprints have")
+    middles = buildings[["x", "y"]].to_numpy(dtype=float)
+    if np.abs(tables["middles"][["x", "y"]].to_numpy(dtype=float) - middles).max(initial=0.0) > FACADE_TOLERANCE:
+        faults.append("receptors_middles: not the middles of the sites")
+    stand = [] if screens.empty else list(zip(screens.geometry, screens["height_m"].astype(float), strict=True))
+    return replace(evidence, buildings=buildings, pollution=study.pollution, receptors=tables, screens=stand)
 
 
 def _building(

@@ -20,6 +20,7 @@ from geodata.sites import divide, inner_points
 from geodata.walking import DEFAULT_SNAP, WalkingNetwork, parcel_network, street_network
 from optimizer.errors import StudyError
 from optimizer.rules.base import Places
+from optimizer.surroundings import Surroundings, read_surroundings
 from optimizer.uses import Linkage, Use
 
 if TYPE_CHECKING:
@@ -59,6 +60,8 @@ class District:
         File to SHA-256.
     extra_far : ndarray, shape (P,)
         Most floor-area ratio that rules add to the parcels' own.
+    around : Surroundings
+        What pollution meets on its way.
     """
 
     parcels: gpd.GeoDataFrame
@@ -70,6 +73,7 @@ class District:
     found: Parcels
     inputs: dict[str, str]
     extra_far: Floats
+    around: Surroundings
 
     def _column(self, name: str) -> Floats:
         return np.asarray(self.parcels[name].to_numpy(dtype=float))
@@ -161,6 +165,12 @@ class District:
     def max_floors(self) -> Floats:
         """Storeys allowed, shape (P,); infinite where no number is given."""
         return self._limit("max_floors")
+
+    @cached_property
+    def tallest(self) -> Floats:
+        """Most height of any building at each site, of today or new, m, shape (S,)."""
+        today = self.storeys_today[self.parcel_of] * self.storey_height.max()
+        return np.asarray(np.maximum(today, (self.storey_limit * self.storey_height).max(axis=1)))
 
     @cached_property
     def xy(self) -> Floats:
@@ -286,6 +296,7 @@ def read_district(
         raise StudyError(
             f"network: {len(network.door)} doors for {len(sites)} building sites; give one door a site, in their order"
         )
+    around, files = read_surroundings(study.pollution, study.path, found.frame, sites, inner_points(sites))
     return District(
         parcels=found.frame,
         sites=sites,
@@ -297,8 +308,9 @@ def read_district(
             "neighbourhood": neighbourhoods(sites, study.objective.neighbourhood_size),
         },
         found=found,
-        inputs=inputs,
+        inputs=inputs | files,
         extra_far=_extra_far(found.frame, study.rules),
+        around=around,
     )
 
 

@@ -16,6 +16,7 @@ import tomli_w
 from geodata.export import plain, qml_categorised, read_geojson, write_geojson, write_geopackage
 from geodata.maps import EMPTY, UseStyle, plan_map
 from optimizer.errors import StudyError
+from optimizer.surroundings import receptor_tables
 
 if TYPE_CHECKING:
     import folium
@@ -66,7 +67,7 @@ def write_plan(plan: Plan, folder: Path) -> Path:
         frame = plan.to_frame()
         write_geojson(frame, draft / "plan.geojson")
         write_geopackage(
-            {"parcels": frame, "sites": plan.sites_frame(), "walks": _walks(plan)},
+            {"parcels": frame, "sites": plan.sites_frame(), "walks": _walks(plan), **_around(plan)},
             draft / "plan.gpkg",
             {"parcels": qml_categorised("dominant_use", _categories(plan.study))},
         )
@@ -84,6 +85,19 @@ def write_plan(plan: Plan, folder: Path) -> Path:
     finally:
         shutil.rmtree(draft, ignore_errors=True)
     return folder
+
+
+def _around(plan: Plan) -> dict[str, gpd.GeoDataFrame]:
+    """Return receptors and screens, where a rule looks at them."""
+    if not plan.study.polluted:
+        return {}
+    around = plan.district.around
+    tables = receptor_tables(around, plan.study.backgrounds)
+    screens = gpd.GeoDataFrame(
+        {"height_m": around.screens.heights}, geometry=list(around.screens.footprints), crs=plan.district.parcels.crs
+    )
+    layers = {f"receptors_{at}": table for at, table in tables.items()} | {"screens": screens}
+    return {name: layer for name, layer in layers.items() if len(layer)}
 
 
 def _walks(plan: Plan) -> gpd.GeoDataFrame:

@@ -200,6 +200,8 @@ class Model:
         Integer columns: floors of each use at each site.
     allowances : list of (parcel, column, coefficient)
         Floor area that rules let redeveloped parcels have beyond their ratio, model units.
+    notes : list of str
+        What rules have to say of how they were written down.
     """
 
     def __init__(self, district: District, actions: frozenset[str], rules: Sequence[Rule] = ()) -> None:
@@ -265,6 +267,8 @@ class Model:
         self._presence: dict[tuple[str, int], Ints] = {}
         self._exact: set[tuple[str, int]] = set()
         self._standing: Ints | None = None
+        self._emitted: dict[tuple[float, ...], Ints] = {}
+        self.notes: list[str] = []
         self.allowances: list[tuple[Ints, Ints, Floats]] = []
 
     def _floors(self, kind: str, limit: Ints) -> Ints:
@@ -307,6 +311,17 @@ class Model:
             for at, column, area in parts if kept else parts[1:]:
                 terms.append((at[inside], column[inside], area[inside] * weights[:, u]))
         return terms
+
+    def emitted(self, weight: Floats) -> Ints:
+        """Columns, shape (S,): floor area of each site weighted by use, shape (U,), model units. One row a site."""
+        key = tuple(weight.tolist())
+        if key not in self._emitted:
+            sites = np.arange(len(self.district.sites))
+            names = [f"emitted_{len(self._emitted)}_{s}" for s in self.site_names]
+            columns = self._emitted[key] = self.program.columns(names)
+            terms = self.weighted_floor(weight, sites)
+            self.program.rows(names, *terms, (sites, columns, -1.0), lower=0.0, upper=0.0)
+        return self._emitted[key]
 
     def holding(self, use: int, *, exact: bool = False) -> list[tuple[Ints, Floats]]:
         """Return (columns, coefficients), each of shape (S,), whose sum is 1 where a building holds a use, else 0.

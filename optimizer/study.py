@@ -19,16 +19,22 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from geodata.parcels import LimitsTable, ParcelSource
 from geodata.walking import DEFAULT_SNAP
+from optimizer.emissions import PERIODS
 from optimizer.errors import StudyError
 from optimizer.rules import Rule, rule_kinds
 from optimizer.rules.base import NonNegative, Share
+from optimizer.rules.receptors import ReceptorRule
 from optimizer.rulesets import Sourced, apply
+from optimizer.surroundings import At, PollutionSection
 from optimizer.uses import Linkage, Use, default_linkages, default_uses
 
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 INTERNAL = ("folder", "ruleset", "illustrative")
 """Fields that a study file does not ask for."""
 Action = Literal["keep", "convert", "redevelop", "clear"]
+Period = Literal["day", "evening", "night"]
+Pollutant = Literal["pm25", "pm10", "no2", "odour"]
+Decibel = Annotated[float, Field(ge=0, le=140, allow_inf_nan=False)]
 
 
 class Section(BaseModel):
@@ -122,8 +128,47 @@ class UseSection(Section):
     floor_per_job: NonNegative = 0.0
     floor_per_home: NonNegative = 0.0
     residents_per_home: NonNegative = 2.0
-    sound_power: Annotated[float, Field(ge=0, le=140, allow_inf_nan=False)] | None = None
+    sound_power: dict[Period, Decibel] = {}
+    sound_per_establishment: dict[Period, Decibel] = {}
+    floor_per_establishment: Positive | None = None
+    hours: dict[Period, NonNegative] = {}
+    spectrum: Annotated[list[Annotated[float, Field(ge=-200, le=200)]], Field(min_length=8, max_length=8)] | None = None
+    roof_share: Share = 0.0
+    heavy_trips: dict[Period, NonNegative] = {}
+    sound_per_trip: Decibel = 80.0
+    emissions: dict[Pollutant, NonNegative] = {}
+    stack_height: NonNegative | None = None
     rank: Annotated[float, Field(allow_inf_nan=False)] = 0.0
+
+    @field_validator("sound_power", "sound_per_establishment", "heavy_trips", mode="before")
+    @classmethod
+    def _all_day(cls, value: Any) -> Any:
+        return dict.fromkeys(PERIODS, value) if isinstance(value, (int, float)) else value
+
+    @field_validator("hours")
+    @classmethod
+    def _within_periods(cls, value: dict[str, float]) -> dict[str, float]:
+        for period, hours in value.items():
+            if hours > 24:
+                raise ValueError(f"{period} = {hours:g} h is longer than a day")
+        return value
+
+    @model_validator(mode="after")
+    def _power_once(self) -> UseSection:
+        if bool(self.sound_per_establishment) != (self.floor_per_establishment is not None):
+            raise ValueError("sound_per_establishment and floor_per_establishment (m²) go together; give both")
+        if self.sound_per_establishment and self.sound_power:
+            raise ValueError("sound_power (per m²) and sound_per_establishment are both given; give one")
+        return self
+
+    def use(self, name: str) -> Use:
+        """Return the use, its sound per m² of floor."""
+        power: dict[str, float] = {str(period): level for period, level in self.sound_power.items()}
+        if self.floor_per_establishment is not None:
+            spread = 10 * math.log10(self.floor_per_establishment)
+            power = {str(period): level - spread for period, level in self.sound_per_establishment.items()}
+        own = {"sound_power", "sound_per_establishment", "floor_per_establishment", "spectrum"}
+        return Use(name=name, sound_power=power, spectrum=tuple(self.spectrum or ()), **self.model_dump(exclude=own))
 
 
 class LinkageSection(Section):
@@ -192,6 +237,7 @@ class Study(Section):
     linkages: list[LinkageSection] = []
     objective: ObjectiveSection = ObjectiveSection()
     actions: ActionsSection = ActionsSection()
+    pollution: PollutionSection = PollutionSection()
     rules: list[Any] = []
     numbers: list[Sourced] = []
     solve: SolveSection = SolveSection()
@@ -204,10 +250,13 @@ class Study(Section):
         if not isinstance(value, dict):
             return value
         chosen: dict[str, Any] = value or {name: {} for name in shipped}
-        return {
-            name: {"label": name, **shipped.get(name, {}), **fields} if isinstance(fields, dict) else fields
-            for name, fields in chosen.items()
-        }
+
+        def inherited(name: str, fields: dict[str, Any]) -> dict[str, Any]:
+            own = "sound_per_establishment" in fields
+            taken = {k: v for k, v in shipped.get(name, {}).items() if not (own and k == "sound_power")}
+            return {"label": name, **taken, **fields}
+
+        return {n: inherited(n, fields) if isinstance(fields, dict) else fields for n, fields in chosen.items()}
 
     @field_validator("uses")
     @classmethod
@@ -268,6 +317,8 @@ class Study(Section):
         if self.parcels.unmapped is not None and self.parcels.unmapped != "none":
             known_name(self.parcels.unmapped, names, "parcels.unmapped")
         for i, rule in enumerate(self.rules):
+            for key, group in rule.named_places():
+                known_name(group, list(self.pollution.places), f"rules[{i}].{key}")
             for key, use in rule.named_uses():
                 origin = f" of rule set {rule.ruleset}; map it in its roles" if rule.ruleset else ""
                 known_name(use, names, f"rules[{i}].{key}{origin}")
@@ -285,9 +336,20 @@ class Study(Section):
         return [f"{n.meaning} {n.value:g} {n.unit} ({n.ruleset})" for n in self.numbers if n.illustrative]
 
     @property
+    def polluted(self) -> bool:
+        """Whether a rule looks at what arrives at receptors."""
+        return any(isinstance(rule, ReceptorRule) for rule in self.rules)
+
+    @property
+    def backgrounds(self) -> list[tuple[str, Literal["noise", "air"], At]]:
+        """Rasters that rules read: name, kind and where."""
+        asked = [item for rule in self.rules if isinstance(rule, ReceptorRule) for item in rule.backgrounds()]
+        return list(dict.fromkeys(asked))
+
+    @property
     def use_list(self) -> tuple[Use, ...]:
         """The uses in the order of the study."""
-        return tuple(Use(name=name, **use.model_dump()) for name, use in self.uses.items())
+        return tuple(use.use(name) for name, use in self.uses.items())
 
     @property
     def linkage_list(self) -> tuple[Linkage, ...]:
@@ -330,8 +392,10 @@ class Study(Section):
         """Return the study as plain values for TOML, files made absolute so that it can be read anywhere."""
         data = self.model_dump(mode="json", exclude_none=True, exclude={"rules"})
         data["rules"] = [rule.to_dict() for rule in self.rules]
+        pollution = data["pollution"]
+        around = [pollution.get("screens"), *pollution["background"].values(), *pollution["places"].values()]
         layers = data["layers"].values()
-        for section in (data["parcels"], data.get("streets"), data["parcels"].get("limits"), *layers):
+        for section in (data["parcels"], data.get("streets"), data["parcels"].get("limits"), *layers, *around):
             if section and section.get("file"):
                 section["file"] = self.path(section["file"]).as_posix()
         return data

@@ -6,7 +6,8 @@ The shipped numbers stand in ``catalogue.toml``, each with its source and status
 from __future__ import annotations
 
 import tomllib
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from functools import cache
 from importlib.resources import files
 from typing import Any
@@ -26,8 +27,24 @@ class Use:
         Gross floor area of one job or dwelling, m²; 0 when the use has none.
     residents_per_home : float
         People in one dwelling.
-    sound_power : float or None
-        A-weighted sound power radiated per m² of floor, dB(A); None when silent.
+    sound_power : dict
+        A-weighted sound power radiated per m² of floor while it operates, dB(A), by period (``day``, ``evening``,
+        ``night``); silent in a period that is left out.
+    hours : dict
+        Hours for which it operates in each period; the whole period where left out.
+    spectrum : tuple of float, length 8
+        A-weighted octave-band levels from 63 to 8,000 Hz, dB, up to a constant; empty for equal bands.
+    roof_share : float
+        Share of the sound that leaves by the roof, the rest by the facades.
+    heavy_trips : dict
+        Movements of heavy vehicles per 100 m² of floor in each period.
+    sound_per_trip : float
+        Sound power of one movement averaged over an hour, dB(A).
+    emissions : dict
+        By pollutant: g per m² of floor and year (``pm25``, ``pm10``, ``no2``) or odour units per m² of floor and hour
+        of operation (``odour``).
+    stack_height : float or None
+        Height of the outlet above the roof, m; None where air leaves by the facades.
     rank : float
         Place in a building: lower ranks nearer the ground.
     """
@@ -39,7 +56,14 @@ class Use:
     floor_per_job: float = 0.0
     floor_per_home: float = 0.0
     residents_per_home: float = 2.0
-    sound_power: float | None = None
+    sound_power: Mapping[str, float] = field(default_factory=dict)
+    hours: Mapping[str, float] = field(default_factory=dict)
+    spectrum: tuple[float, ...] = ()
+    roof_share: float = 0.0
+    heavy_trips: Mapping[str, float] = field(default_factory=dict)
+    sound_per_trip: float = 80.0
+    emissions: Mapping[str, float] = field(default_factory=dict)
+    stack_height: float | None = None
     rank: float = 0.0
 
 

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
+from optimizer.surroundings import PollutionSection
+
 if TYPE_CHECKING:
     import geopandas as gpd
     import pandas as pd
@@ -125,6 +127,14 @@ class Evidence:
         Walking edges: ``from_node``, ``to_node``, ``length_m``.
     rules : tuple of Rule
         All rules of the study.
+    pollution : PollutionSection
+        Conditions under which pollution spreads.
+    receptors : dict
+        Tables of receptors ``facades``, ``middles`` and ``places``: ``receptor`` (name), ``building`` (row; -1 for none),
+        ``x``, ``y`` (m), ``background_<name>`` (dB(A) or µg/m³), ``group`` (of places). Where a rule asks for them,
+        ``buildings`` has a column ``footprint``.
+    screens : list of (polygon, height in m)
+        Buildings that the plan cannot change.
     """
 
     parcels: gpd.GeoDataFrame
@@ -132,6 +142,9 @@ class Evidence:
     uses: Mapping[str, Use]
     walks: pd.DataFrame
     rules: tuple[Rule, ...] = ()
+    pollution: PollutionSection = field(default_factory=PollutionSection)
+    receptors: Mapping[str, pd.DataFrame] = field(default_factory=dict)
+    screens: Sequence[tuple[Any, float]] = ()
     _walked: dict[float, Floats] = field(default_factory=dict, repr=False)
 
     def chosen(self, where: str | list[str] | None, rule: str) -> np.ndarray:
@@ -309,6 +322,10 @@ class Rule(BaseModel):
 
     def named_uses(self) -> list[tuple[str, str]]:
         """Return (key, use) for every use the rule names."""
+        return []
+
+    def named_places(self) -> list[tuple[str, str]]:
+        """Return (key, group) for every group of places to protect that the rule names."""
         return []
 
     def contradiction(self, rules: Sequence[Rule]) -> str | None:

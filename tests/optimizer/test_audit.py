@@ -15,7 +15,7 @@ from tests.districts import lots, solve, study
 def written(tmp_path_factory):
     rules = [
         {"kind": "programme", "min_share": {"homes": 0.2, "making": 0.2}},
-        {"kind": "noise", "limits": {"homes": 55}},
+        {"kind": "noise", "method": "din45691", "limits": {"homes": 55}},
     ]
     frame = lots(4, columns=2, gfa_shops=[240.0, 0, 0, 0], storeys=[1, 0, 0, 0])
     asked = study(rules=[*rules, {"kind": "locked", "where": "parcel_id == 'L0'"}])

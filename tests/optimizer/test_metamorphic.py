@@ -9,7 +9,7 @@ from tests.districts import lots, random_lots, solve, study
 RULES = [
     {"kind": "programme", "min_share": {"homes": 0.2, "making": 0.2, "shops": 0.1}},
     {"kind": "demolition", "max_share": 0.6},
-    {"kind": "noise", "limits": {"homes": 50}},
+    {"kind": "noise", "method": "din45691", "limits": {"homes": 50}},
 ]
 
 

@@ -88,7 +88,7 @@ def test_sound_of_mixed_stacks_is_not_underestimated():
 
     def best(limit):
         rules = [
-            {"kind": "noise", "limits": {"homes": limit}},
+            {"kind": "noise", "method": "din45691", "limits": {"homes": limit}},
             {"kind": "locked", "where": "parcel_id == 'L1'"},
             {"kind": "banned", "uses": ["homes"], "where": "parcel_id == 'L0'"},
             {"kind": "programme", "min_area": {"loud": 720, "low": 240}},

@@ -8,7 +8,7 @@ from optimizer.highs import Clock, load, run
 from optimizer.pulp_bridge import PULP_4, names_for_files, to_pulp, write_program
 from tests.districts import problem_of, random_lots, study
 
-RULES = [{"kind": "noise", "limits": {"homes": 48}}, {"kind": "demolition", "max_share": 0.5}]
+RULES = [{"kind": "noise", "method": "din45691", "limits": {"homes": 48}}, {"kind": "demolition", "max_share": 0.5}]
 
 
 @pytest.fixture(scope="module")

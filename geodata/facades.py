@@ -1,0 +1,73 @@
+"""Where buildings stand on their sites, and the points of their facades at which sound arrives and leaves."""
+
+from __future__ import annotations
+
+import numpy as np
+import shapely
+from numpy.typing import NDArray
+
+FloatArray = NDArray[np.float64]
+IntArray = NDArray[np.int64]
+
+HALVINGS = 40
+"""Steps of bisection of an inset: the last is a millionth of a millionth of the first."""
+LEAST = 4
+"""Points of a ring at least."""
+
+
+def footprints(shapes: NDArray[np.object_], area: FloatArray) -> NDArray[np.object_]:
+    """Return polygons set back from the edges of others by one distance each, such that they have these areas.
+
+    Parameters
+    ----------
+    shapes : ndarray of polygons, shape (n,)
+        In a metric CRS.
+    area : ndarray, shape (n,)
+        m²; a polygon whose area is no larger is returned as it is.
+
+    Returns
+    -------
+    ndarray of polygons, shape (n,)
+        They may have several parts where a polygon has a waist.
+    """
+    own = shapely.area(shapes)
+    low, high = np.zeros(len(shapes)), np.sqrt(own)
+    for _ in range(HALVINGS):
+        middle = (low + high) / 2
+        large = shapely.area(_inset(shapes, middle)) > area
+        low, high = np.where(large, middle, low), np.where(large, high, middle)
+    # The larger of the two, since beyond the widest place nothing is left.
+    return np.asarray(np.where(own > area, _inset(shapes, low), shapes), dtype=object)
+
+
+def _inset(shapes: NDArray[np.object_], distance: FloatArray) -> NDArray[np.object_]:
+    return np.asarray(shapely.buffer(shapes, -distance, join_style="mitre"), dtype=object)
+
+
+def facade_points(shapes: NDArray[np.object_], spacing: float) -> tuple[IntArray, FloatArray]:
+    """Return points on the outer edges of polygons, evenly spaced, no further apart than a distance.
+
+    A ring of length l has max(4, ceil(l / spacing)) points, the first half a step from its first vertex.
+
+    Parameters
+    ----------
+    shapes : ndarray of polygons, shape (n,)
+        In a metric CRS.
+    spacing : float
+        m.
+
+    Returns
+    -------
+    owner : ndarray of int, shape (points,)
+        Polygon of each point.
+    xy : ndarray, shape (points, 2)
+    """
+    parts, owner = shapely.get_parts(shapes, return_index=True)
+    rings = shapely.get_exterior_ring(parts)
+    length = shapely.length(rings)
+    count = np.maximum(np.ceil(length / spacing - 1e-9), LEAST).astype(np.int64) * (length > 0)
+    ring = np.repeat(np.arange(len(rings)), count)
+    step = np.arange(len(ring)) - np.repeat(np.cumsum(count) - count, count)
+    along = (step + 0.5) / count[ring]
+    points = shapely.line_interpolate_point(rings[ring], along, normalized=True)
+    return np.asarray(owner[ring], dtype=np.int64), np.asarray(shapely.get_coordinates(points))
