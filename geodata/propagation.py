@@ -32,7 +32,7 @@ BANDS = (63, 125, 250, 500, 1000, 2000, 4000, 8000)
 CENTRES = 1000.0 * 10.0 ** (0.3 * np.arange(-4, 4))
 """Exact centres of the octave bands, base ten (IEC 61260-1), Hz."""
 A_WEIGHTING = np.array([-26.2, -16.1, -8.6, -3.2, 0.0, 1.2, 1.0, -1.1])
-"""dB by band, IEC 61672-1, table 3."""
+"""dB by band, IEC 61672-1."""
 SPEED_OF_SOUND = 340.0
 """m/s; what ISO/TR 17534-3 takes for wavelengths."""
 NEAREST = 1.0
@@ -85,7 +85,7 @@ class Air:
 
     @cached_property
     def absorption(self) -> FloatArray:
-        """Attenuation by the air at the exact band centres, dB/m, shape (8,); ISO 9613-1, formulas 3 to 5 and B.1 to B.3."""
+        """Attenuation by the air at the exact band centres, dB/m, shape (8,); ISO 9613-1, formulas 3 to 5 and annex B."""
         pressure = self.pressure / 101.325
         kelvin = self.temperature + 273.15
         warmth = kelvin / 293.15
@@ -276,7 +276,7 @@ def loudest(
 
 
 def distance_kernel_din45691(distance: ArrayLike) -> FloatArray:
-    """Return 1 / (4 pi d²), the energy per unit of sound power by distance alone, m; DIN 45691, 4.5.
+    """Return 1 / (4 pi d²), the energy per unit of sound power by distance alone, m; DIN 45691.
 
     No air, ground or screens: what German noise quotas for plots are shared out with. Nearer than 1 m counts as 1 m.
     """

@@ -20,7 +20,6 @@ from geodata.propagation import BANDS, Conditions, diffraction, energy, level
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
-BoolArray = NDArray[np.bool_]
 
 _PAIRS = 20_000
 """Pairs looked up at a time."""

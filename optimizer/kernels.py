@@ -20,7 +20,6 @@ from geodata.screening import pairs_within, screening
 
 if TYPE_CHECKING:
     from optimizer.district import District, Floats, Ints
-    from optimizer.uses import Use
 
 NEAR = 2.0
 """Multiples of a building's largest dimension within which its facades are heard one by one (ISO 9613-2, clause 4)."""

@@ -391,7 +391,7 @@ def test_the_ground_at_125_hz_takes_least_between_the_ends_of_some_ranges():
             most = loudest(d[:, 0], (inside[0], inside[-1]), (2.0, 2.0), only(1), soft)
             over = level(transmission(d, inside, 2.0, only(1), soft)).max(axis=1) - level(most)
             assert over.max() < 0.015
-    assert dips > 20 and falls > 1000
+    assert dips >= 5 and falls > 1000
 
 
 def test_loudest_is_attained_where_the_terms_agree():

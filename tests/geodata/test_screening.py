@@ -353,6 +353,11 @@ def test_no_heights_of_a_range_are_screened_less_or_louder():
 # Errors
 
 
+def test_no_screens_screen_nothing():
+    row, loss = screening(screens(), np.ones((2, 3)), np.zeros((3, 3)), every(range(2), range(3)))
+    assert row.shape == (0,) and loss.shape == (0, 8)
+
+
 @pytest.mark.parametrize(
     ("shape", "height"),
     [
