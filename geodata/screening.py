@@ -126,7 +126,7 @@ def screening(
     A building screens a pair if the straight line between the two crosses its footprint and its roof rises above that line where it
     enters or leaves. One that holds the source or the receptor, on its outline too, is their own and does not.
     The ways over the top, to the left and to the right each carry energy, ``D_z = -10 lg sum 10^(-D/10)``. Over the
-    top, of the edges where the line enters and leaves, the one that screens less counts. Around a side, the corner
+    top, of the edges where the line enters and leaves, the one that screens more counts: the way over both is longer still. Around a side, the corner
     with the longest way counts. Of several buildings, the one that screens a band most counts.
 
     Parameters
@@ -275,7 +275,7 @@ def _losses(
     clearance = up_a + (up_b - up_a) * at / run
     d_ss, d_sr = np.hypot(at, up_a), np.hypot(run - at, up_b)
     z = np.copysign(np.maximum(d_ss + d_sr - straight, 0.0), clearance)
-    over = diffraction(z, d_ss=d_ss, d_sr=d_sr, distance=straight, conditions=conditions).min(axis=0)
+    over = diffraction(z, d_ss=d_ss, d_sr=d_sr, distance=straight, conditions=conditions).max(axis=0)
     direct = np.hypot(run, rise[row])
     sides = np.stack([np.hypot(way, rise[row]) - direct for way in (crossed.left, crossed.right)])
     around = diffraction(sides, lateral=True)

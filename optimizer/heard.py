@@ -202,7 +202,7 @@ def _diffracted(
             weather = math.exp(-math.sqrt(there * back * straight / (2.0 * longer)) / 2000.0) if longer > 0 else 1.0
             edges.append(min(10.0 * math.log10(max(3.0 + 20.0 / wave * longer * weather, 1.0)), cap))
         around = [10.0 * math.log10(3.0 + 20.0 / wave * max(side, 0.0)) for side in sides]
-        together = energy(-min(edges)) + sum(energy(-side) for side in around)
+        together = energy(-max(edges)) + sum(energy(-side) for side in around)
         loss.append(min(max(-10.0 * math.log10(together), 0.0), cap))
     return loss
 
@@ -276,7 +276,7 @@ def _absorption(frequency: float, celsius: float, humidity: float) -> float:
     nitrogen = ratio**-0.5 * (9.0 + 280.0 * vapour * math.exp(-4.170 * (ratio ** (-1 / 3) - 1.0)))
     molecules = 0.01275 * math.exp(-2239.1 / kelvin) / (oxygen + frequency**2 / oxygen)
     molecules += 0.1068 * math.exp(-3352.0 / kelvin) / (nitrogen + frequency**2 / nitrogen)
-    return 8.686 * frequency * frequency * (1.84e-11 * math.sqrt(ratio) + math.pow(ratio, -2.5) * molecules)
+    return 8.686 * frequency * frequency * float(1.84e-11 * math.sqrt(ratio) + math.pow(ratio, -2.5) * molecules)
 
 
 def _soil(g: float, source: tuple[float, float], receptor: tuple[float, float], along: float) -> list[float]:

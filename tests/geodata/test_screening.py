@@ -101,7 +101,7 @@ def plain(shape, top, a, b, most):
         for z, dss, dsr in tops:
             met = math.exp(-math.sqrt(dss * dsr * math.dist(a, b) / (2 * z)) / 2000) if z > 0 else 1
             over.append(min(most, 10 * math.log10(max(3 + 20 / wave * z * met, 1))))
-        carried = 10 ** (-min(over) / 10)
+        carried = 10 ** (-max(over) / 10)
         for way in sides.values():
             z = math.sqrt(way**2 + (a[2] - b[2]) ** 2) - math.dist(a, b)
             carried += 1 / (3 + 20 / wave * z)
