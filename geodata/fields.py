@@ -28,6 +28,7 @@ from rasterio.warp import transform_bounds
 from rasterio.windows import Window
 
 from geodata.errors import GeodataError
+from geodata.rasters import corner_bounds
 
 FloatArray = NDArray[np.float64]
 Block = Callable[[int, int, int, int], NDArray[np.floating]]
@@ -225,7 +226,7 @@ class Grid:
             raise GeodataError(f"step = {step}: the side of a cell lies above 0 m")
         if not all(map(math.isfinite, (west, south, east, north))) or not (west < east and south < north):
             raise GeodataError(f"bounds = {tuple(bounds)}: west < east and south < north are expected, m")
-        width, height = (max(1, math.ceil(side / step - 1e-9)) for side in (east - west, north - south))
+        width, height = (max(1, math.ceil(side / step - 1e-6)) for side in (east - west, north - south))
         return cls(west, north, float(step), width, height)
 
     @property
@@ -491,14 +492,21 @@ def picture(file: Path, palette: Palette, longest: int = LONGEST_PICTURE) -> Pic
     """Return a field as a web map lays it over its tiles; each pixel shows the nearest cell."""
     with rasterio.open(file) as field:
         mercator = "EPSG:3857"
-        west, south, east, north = transform_bounds(field.crs, mercator, *field.bounds)
+        west, south, east, north = transform_bounds(field.crs, mercator, *corner_bounds(field))
         cell = max(
             (east - west) / field.width, (north - south) / field.height, max(east - west, north - south) / longest
         )
         across, down = max(1, round((east - west) / cell)), max(1, round((north - south) / cell))
         transform = Affine((east - west) / across, 0.0, west, 0.0, (south - north) / down, north)
         with WarpedVRT(
-            field, crs=mercator, transform=transform, width=across, height=down, resampling=Resampling.nearest
+            field,
+            crs=mercator,
+            transform=transform,
+            width=across,
+            height=down,
+            resampling=Resampling.nearest,
+            # Beside a file without a no-data value there would be zeros.
+            nodata=NODATA if field.nodata is None else field.nodata,
         ) as warped:
             values = warped.read(1, masked=True).astype(np.float64).filled(np.nan)
             bounds = transform_bounds(mercator, "EPSG:4326", *warped.bounds)

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
 import geopandas as gpd
 import numpy as np
@@ -75,6 +75,8 @@ class RasterSource:
     ----------
     file : Path
         GeoTIFF or whatever else GDAL reads, in any CRS.
+    kind : str
+        ``noise`` (read in dB(A)), ``air`` (read in µg/m³) or ``number`` (left as it is, no range expected).
     unit : str
         Of the file. Noise: ``dB(A)`` or ``Pa2`` (squared sound pressure). Air: ``µg/m3``, ``mg/m3`` or ``ppb NO2``
         (1.88 µg/m³ each, 25 °C; other gases have other factors, convert them first). Numbers: any.
@@ -85,36 +87,28 @@ class RasterSource:
     missing : float, optional
         Assumed where the raster has no value, in dB(A), µg/m³ or the unit of the number; without it every place must
         be covered.
-    kind : str, optional
-        ``noise`` (read in dB(A)), ``air`` (read in µg/m³) or ``number`` (left as it is, no range expected). Without it
-        the unit tells noise from air.
     """
 
     file: Path
+    kind: Kind
     unit: str
     band: int = 1
     scale: float | None = None
     offset: float | None = None
     missing: float | None = None
-    kind: Kind | None = None
 
     def __post_init__(self) -> None:
-        if self.kind is None:
-            units = {unit: kind for kind, known in UNITS.items() for unit in known}
-            object.__setattr__(self, "kind", units.get(self.unit))
-        known = UNITS.get(self.kind or "", {}) or {**UNITS["noise"], **UNITS["air"]}
-        if self.kind not in ("noise", "air", "number", None):
+        if self.kind not in ("noise", "air", "number"):
             raise GeodataError(f"{self.file}: kind = {self.kind!r}; 'noise', 'air' or 'number' is expected")
-        if self.kind != "number" and self.unit not in known:
-            hint = "ppb needs its gas: write 'ppb NO2', convert others to µg/m3" if "ppb" in self.unit else ""
+        if self.kind != "number" and self.unit not in UNITS[self.kind]:
+            hint = "; ppb needs its gas: write 'ppb NO2', convert others to µg/m3" if "ppb" in self.unit else ""
             raise GeodataError(
-                f"{self.file}: unit = {self.unit!r}; known are {', '.join(known)}; "
-                + (hint or "say kind = 'number' for anything else than noise and air")
+                f"{self.file}: unit = {self.unit!r}; {self.kind} is read from {', '.join(UNITS[self.kind])}{hint}"
             )
         for name, value in (("scale", self.scale), ("offset", self.offset), ("missing", self.missing)):
             if value is not None and not math.isfinite(value):
                 raise GeodataError(f"{self.file}: {name} = {value}; a finite number is expected")
-        least, most = PLAUSIBLE.get(self.kind or "", (-math.inf, math.inf))
+        least, most = PLAUSIBLE.get(self.kind, (-math.inf, math.inf))
         if self.missing is not None and not least <= self.missing <= most:
             raise GeodataError(
                 f"{self.file}: missing = {self.missing}; {least:g} to {most:g} {self.read_unit} is expected"
@@ -123,15 +117,16 @@ class RasterSource:
     @property
     def read_unit(self) -> str:
         """Unit of the values after reading."""
-        return {"noise": "dB(A)", "air": "µg/m³"}.get(self.kind or "", self.unit)
+        return {"noise": "dB(A)", "air": "µg/m³"}.get(self.kind, self.unit)
 
     @property
     def stored_unit(self) -> str:
         """Unit of the file in its usual spelling."""
-        return UNITS.get(self.kind or "", {}).get(self.unit, self.unit)
+        return UNITS.get(self.kind, {}).get(self.unit, self.unit)
 
 
-class Readings(NamedTuple):
+@dataclass(frozen=True)
+class Readings:
     """Values of a raster at places.
 
     Attributes
@@ -283,7 +278,7 @@ def _opened(source: RasterSource) -> Iterator[Any]:
         if data.transform == Affine.identity():
             raise GeodataError(f"{source.file}: no georeference (cell size and corner); export it as GeoTIFF with one")
         stated = data.units[source.band - 1]
-        if UNITS.get(source.kind or "", {}).get(stated, source.stored_unit) != source.stored_unit:
+        if UNITS.get(source.kind, {}).get(stated, source.stored_unit) != source.stored_unit:
             raise GeodataError(
                 f"{source.file}: unit = {source.unit!r}, but the file says {stated!r}; use that, or mend the file"
             )
@@ -310,6 +305,14 @@ def _in_cells(data: Any, source: RasterSource, places: gpd.GeoSeries | gpd.GeoDa
     return np.asarray(shapely.transform(np.asarray(moved.array), cells))
 
 
+def corner_bounds(data: Any) -> tuple[float, float, float, float]:
+    """Return west, south, east and north of the four corners of an open raster, also of a turned one, in its CRS."""
+    a, b, c, d, e, f = tuple(data.transform)[:6]
+    x = [a * column + b * row + c for column in (0, data.width) for row in (0, data.height)]
+    y = [d * column + e * row + f for column in (0, data.width) for row in (0, data.height)]
+    return min(x), min(y), max(x), max(y)
+
+
 def _near(data: Any, cells: NDArray[Any]) -> NDArray[np.bool_]:
     """Tell which places touch the raster; coordinates that the raster's CRS cannot express do not."""
     west, south, east, north = shapely.bounds(cells).T
@@ -321,7 +324,7 @@ def _must_overlap(
 ) -> None:
     if near.any():
         return
-    there = transform_bounds(data.crs, "EPSG:4326", *data.bounds)
+    there = transform_bounds(data.crs, "EPSG:4326", *corner_bounds(data))
     here = places.to_crs("EPSG:4326").total_bounds
     raise GeodataError(
         f"{source.file}: a raster of another place: it spans {_extent(there)}, the places {_extent(here)} (degrees); "
@@ -440,7 +443,7 @@ def _must_be_plausible(source: RasterSource, values: FloatArray) -> None:
     """Refuse a raster without values or with values that its unit cannot mean."""
     if not len(values):
         raise GeodataError(f"{source.file}: no data under any of the places; give a raster that has values there")
-    if source.kind is None or source.kind not in PLAUSIBLE:
+    if source.kind not in PLAUSIBLE:
         return
     low, high = float(values.min()), float(values.max())
     least, most = PLAUSIBLE[source.kind]

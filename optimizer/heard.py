@@ -1,25 +1,22 @@
 """What arrives at receptors of a finished plan, source by source: the audit's own physics.
 
 Written from the standards once more, sharing nothing with the kernels of the model: one receptor after the other,
-every building's floor as it stands, every band.
+every building's floor as it stands, every band. What the buildings' heights leave open is taken as the rule states it.
 """
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
-from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
+import pandas as pd
 import shapely
 
 from optimizer.emissions import energy, sound_energy, spectrum
 
 if TYPE_CHECKING:
-    import pandas as pd
-
-    from optimizer.district import Floats
+    from optimizer.district import Floats, Ints
     from optimizer.rules.base import Evidence
 
 OCTAVES = [63.0, 125.0, 250.0, 500.0, 1000.0, 2000.0, 4000.0, 8000.0]
@@ -46,7 +43,6 @@ def by_divergence(evidence: Evidence, table: pd.DataFrame, metric: str) -> Float
 
 def by_iso9613(evidence: Evidence, table: pd.DataFrame, metric: str) -> Floats:
     """Return the sound energy at receptors after ISO 9613-2, shape (R,)."""
-    scene = Scene(evidence)
     heard = np.zeros(len(table))
     kinds: dict[tuple[tuple[float, ...], float], Floats] = {}
     for name, use in evidence.uses.items():
@@ -54,102 +50,85 @@ def by_iso9613(evidence: Evidence, table: pd.DataFrame, metric: str) -> Floats:
         if each:
             power = kinds.setdefault((spectrum(use), use.roof_share), np.zeros(len(evidence.buildings)))
             power += evidence.buildings[f"gfa_{name}"].to_numpy(dtype=float) * each
-    for (bands, roof), power in kinds.items():
+    for kind, power in kinds.items():
+        # What arrives is the same whatever the level: it is found once a receptor and kind of sound.
+        known = evidence.heard.setdefault((*kind, tuple(np.flatnonzero(power))), {})
+        scene = None
         for k, row in enumerate(table.itertuples()):
-            others = power.copy()
-            if row.building >= 0:
-                others[row.building] = 0.0
-            at = (float(row.x), float(row.y))
-            for b in np.flatnonzero(others):
-                heard[k] += others[b] * scene.arriving(at, int(row.building), int(b), bands, roof)
+            sources = np.flatnonzero(power)
+            sources = sources[sources != row.building]
+            if not len(sources):
+                continue
+            if row.receptor not in known:
+                scene = scene or Scene(evidence)
+                known[row.receptor] = scene.arriving((float(row.x), float(row.y)), int(row.building), sources, *kind)
+            heard[k] += float(known[row.receptor] @ power[sources])
     return heard
 
 
-@dataclass
 class Scene:
     """Buildings, their possible heights and what stands between them."""
 
-    evidence: Evidence
+    def __init__(self, evidence: Evidence) -> None:
+        self.evidence = evidence
+        section = evidence.pollution
+        self.absorption = np.array([_absorption(f, section.temperature, section.humidity) for f in _exact_octaves()])
+        table = evidence.buildings
+        self.xy = table[["x", "y"]].to_numpy(dtype=float)
+        self.size = 2.0 * np.array([shapely.minimum_bounding_radius(shape) for shape in table["footprint"]])
+        points = evidence.receptors["facades"]
+        self.facades = {
+            int(b): group[["x", "y"]].to_numpy(dtype=float) for b, group in pd.DataFrame(points).groupby("building")
+        }
+        self.low, self.high = storeys_between(evidence)
+        self.tree = shapely.STRtree([shape for shape, _ in evidence.screens])
 
-    def __post_init__(self) -> None:
-        self._known: dict[tuple[float, float, int, int, tuple[float, ...], float], float] = {}
-        section = self.evidence.pollution
-        self.absorption = [_absorption(f, section.temperature, section.humidity) for f in _exact_octaves()]
-        table = self.evidence.buildings
-        self.x, self.y = table["x"].to_numpy(dtype=float), table["y"].to_numpy(dtype=float)
-        self.size = [2.0 * shapely.minimum_bounding_radius(shape) for shape in table["footprint"]]
-        points = self.evidence.receptors["facades"]
-        self.facades: dict[int, list[tuple[float, float]]] = {}
-        for b, x, y in zip(points["building"], points["x"], points["y"], strict=True):
-            self.facades.setdefault(int(b), []).append((float(x), float(y)))
-        self.low, self.high = storeys_between(self.evidence)
+    def arriving(
+        self, at: tuple[float, float], own: int, sources: Ints, bands: tuple[float, ...], roof: float
+    ) -> Floats:
+        """Return what arrives at a point of one unit of sound power of some buildings, shape (sources,)."""
+        heights = (PLACE, PLACE) if own < 0 else (float(self.low[own]), float(self.high[own]))
+        apart = np.hypot(*(self.xy[sources] - at).T)
+        near = apart < 2.0 * self.size[sources]
+        result = np.zeros(len(sources))
+        result[~near] = self._paths(at, heights, self.xy[sources[~near]], sources[~near], bands, screened=True)
+        for k in np.flatnonzero(near):
+            b = int(sources[k])
+            points = np.vstack([self.xy[b], self.facades[b]])
+            found = self._paths(at, heights, points, np.full(len(points), b), bands, screened=False)
+            result[k] = roof * found[0] + (1.0 - roof) * found[1:].mean()
+        return result
 
-    @cached_property
-    def tree(self) -> shapely.STRtree:
-        """Index of the screens."""
-        return shapely.STRtree([shape for shape, _ in self.evidence.screens])
-
-    def arriving(self, at: tuple[float, float], own: int, b: int, bands: tuple[float, ...], roof: float) -> float:
-        """Return what arrives of one unit of sound power of building b."""
-        key = (*at, own, b, bands, roof)
-        if key not in self._known:
-            low, high = (PLACE, PLACE) if own < 0 else (self.low[own], self.high[own])
-            middle = (self.x[b], self.y[b])
-            apart = math.dist(at, middle)
-            if apart < 2.0 * self.size[b]:
-                whole = self._path(at, low, high, middle, b, bands, screened=False)
-                points = self.facades[b]
-                facade = sum(self._path(at, low, high, p, b, bands, screened=False) for p in points) / len(points)
-                self._known[key] = (1.0 - roof) * facade + roof * whole
-            else:
-                self._known[key] = self._path(at, low, high, middle, b, bands, screened=True)
-        return self._known[key]
-
-    def _path(
-        self,
-        at: tuple[float, float],
-        low: float,
-        high: float,
-        source: tuple[float, float],
-        b: int,
-        bands: tuple[float, ...],
-        *,
-        screened: bool,
-    ) -> float:
-        """Return what arrives along one path, each of its terms at the storeys where it takes least away."""
-        section = self.evidence.pollution
-        along = math.dist(at, source)
-        s_low, s_high = self.low[b], self.high[b]
-        apart = max(math.hypot(along, max(s_low - high, low - s_high, 0.0)), 1.0)
-        divergence = 20.0 * math.log10(apart) + 11.0
-        soil = _soil(section.ground, (s_low, s_high), (low, high), along)
-        screens = self._screens(at, (low, high), source, (s_low, s_high)) if screened else [0.0] * 8
-        total = 0.0
-        for share, absorbed, ground, screen in zip(bands, self.absorption, soil, screens, strict=True):
-            behind = max(screen - max(ground, 0.0), 0.0)
-            total += share * energy(section.reflection - divergence - absorbed * apart - ground - behind)
-        return total
-
-    def _screens(
+    def _paths(
         self,
         at: tuple[float, float],
         heights: tuple[float, float],
-        source: tuple[float, float],
-        from_: tuple[float, float],
-    ) -> list[float]:
-        """Return by how many dB the building that screens most does so, band by band."""
-        best = [0.0] * 8
-        if not self.evidence.screens:
-            return best
-        line = shapely.LineString([source, at])
-        ends = shapely.Point(source), shapely.Point(at)
-        for k in self.tree.query(line, predicate="intersects"):
-            shape, top = self.evidence.screens[int(k)]
-            if any(shape.distance(end) <= CONTAINS for end in ends):
-                continue
-            found = self._screen(shape, top, line, heights, from_)
-            best = [max(a, c) for a, c in zip(best, found, strict=True)]
-        return best
+        points: Floats,
+        buildings: Ints,
+        bands: tuple[float, ...],
+        *,
+        screened: bool,
+    ) -> Floats:
+        """Return what arrives from some points, each term of a path at the storeys where it takes least away."""
+        section = self.evidence.pollution
+        low, high = heights
+        along = np.hypot(*(points - at).T)
+        s_low, s_high = self.low[buildings], self.high[buildings]
+        rise = np.maximum(np.maximum(s_low - high, low - s_high), 0.0)
+        apart = np.maximum(np.hypot(along, rise), 1.0)
+        soil = _soil(section.ground, (s_low, s_high), heights, along)
+        loss = np.zeros((len(points), 8))
+        if screened and self.evidence.screens and len(points):
+            lines = shapely.linestrings(np.stack([points, np.broadcast_to(at, points.shape)], axis=1))
+            for k, screen in self.tree.query(lines, predicate="intersects").T:
+                shape, top = self.evidence.screens[int(screen)]
+                ends = shapely.points(shapely.get_coordinates(lines[k]))
+                if (shapely.distance(shape, ends) > CONTAINS).all():
+                    found = self._screen(shape, top, lines[k], heights, (float(s_low[k]), float(s_high[k])))
+                    loss[k] = np.maximum(loss[k], found)
+        behind = np.maximum(loss - np.maximum(soil, 0.0), 0.0)
+        lost = (20.0 * np.log10(apart) + 11.0 - section.reflection)[:, None] + np.outer(apart, self.absorption)
+        return np.asarray(10.0 ** (-(lost + soil + behind) / 10.0) @ np.array(bands))
 
     def _screen(
         self,
@@ -279,31 +258,25 @@ def _absorption(frequency: float, celsius: float, humidity: float) -> float:
     return 8.686 * frequency * frequency * float(1.84e-11 * math.sqrt(ratio) + math.pow(ratio, -2.5) * molecules)
 
 
-def _soil(g: float, source: tuple[float, float], receptor: tuple[float, float], along: float) -> list[float]:
-    """Return the attenuation by ground, dB by band: ISO 9613-2, table 3, the least of each term over the storeys."""
+def _soil(g: float, source: tuple[Floats, Floats], receptor: tuple[float, float], along: Floats) -> Floats:
+    """Return the attenuation by ground, dB, shape (paths, 8): ISO 9613-2, table 3, the least of each term over the storeys."""
     lowest = 30.0 * (source[0] + receptor[0])
-    q = 1.0 - lowest / along if along > lowest else 0.0
-    result = []
-    for band in range(8):
-        middle = -3.0 * q if band == 0 else -3.0 * q * (1.0 - g)
-        ends = 0.0
-        for low, high in (source, receptor):
-            tried = {low, high, *(min(max(h, low), high) for h in (2.0, 2.75, 3.5))}
-            ends += min(_end(band, g, h, along) for h in tried)
-        result.append(ends + middle)
-    return result
+    q = np.where(along > lowest, 1.0 - lowest / np.maximum(along, 1.0), 0.0)
+    result = np.outer(q, [-3.0] + [-3.0 * (1.0 - g)] * 7)
+    for low, high in (source, receptor):
+        tried = [low, high, *(np.clip(h, low, high) for h in (2.0, 2.75, 3.5))]
+        result += np.min([_end(g, np.broadcast_to(h, along.shape), along) for h in tried], axis=0)
+    return np.asarray(result)
 
 
-def _end(band: int, g: float, h: float, along: float) -> float:
-    """Return the attenuation by the ground around a source or a receptor, dB."""
-    near, far = 1.0 - math.exp(-along / 50.0), 1.0 - math.exp(-2.8e-6 * along**2)
-    if band == 0:
-        return -1.5
-    if band == 1:
-        shape = 1.5 + 3.0 * math.exp(-0.12 * (h - 5.0) ** 2) * near + 5.7 * math.exp(-0.09 * h * h) * far
-    elif band < 5:
-        factor, fall = {2: (8.6, 0.09), 3: (14.0, 0.46), 4: (5.0, 0.9)}[band]
-        shape = 1.5 + factor * math.exp(-fall * h * h) * near
-    else:
-        shape = 1.5
-    return float(-1.5 + g * shape)
+def _end(g: float, h: Floats, along: Floats) -> Floats:
+    """Return the attenuation by the ground around sources or a receptor, dB, shape (paths, 8)."""
+    if g == 0:
+        return np.full((len(along), 8), -1.5)
+    near, far = 1.0 - np.exp(-along / 50.0), 1.0 - np.exp(-2.8e-6 * along**2)
+    shapes = np.full((8, len(along)), 1.5)
+    shapes[0] = 0.0
+    shapes[1] += 3.0 * np.exp(-0.12 * (h - 5.0) ** 2) * near + 5.7 * np.exp(-0.09 * h**2) * far
+    for band, factor, fall in ((2, 8.6, 0.09), (3, 14.0, 0.46), (4, 5.0, 0.9)):
+        shapes[band] += factor * np.exp(-fall * h**2) * near
+    return np.asarray(-1.5 + g * shapes.T)

@@ -10,6 +10,7 @@ import rasterio
 import shapely
 from affine import Affine
 from exactextract import exact_extract
+from pyproj import Transformer
 from rasterio.enums import MaskFlags
 from shapely.affinity import rotate
 
@@ -53,6 +54,7 @@ def some_parcels():
     return gpd.GeoSeries(shapes, crs=UTM)
 
 
+KINDS = {"dB(A)": "noise", "Pa2": "noise", "µg/m3": "air", "ug/m3": "air", "mg/m3": "air", "ppb NO2": "air"}
 IDS = ["P1", "P2", "P3", "P4", "P5"]
 
 
@@ -103,7 +105,7 @@ def test_statistics_are_those_of_pixels_cut_by_parcels(tmp_path, name, kind):
     crs, transform = grid_over(name, shapes)
     levels = np.random.default_rng(5).uniform(35, 80, (18, 18))
     unit = "dB(A)" if kind == "noise" else "persons"
-    source = RasterSource(raster(tmp_path / "r.tif", levels, crs, transform), unit, kind=kind)
+    source = RasterSource(raster(tmp_path / "r.tif", levels, crs, transform), kind, unit)
     areas, values = clipped(levels, transform, shapes.to_crs(crs))
 
     weights = areas / areas.sum(axis=1, keepdims=True)
@@ -128,7 +130,7 @@ def test_statistics_are_those_of_exactextract_reading_the_file_itself(tmp_path):
     own = exact_extract(
         str(file), gpd.GeoDataFrame(geometry=shapes), ["mean", "max", "quantile(q=0.25)", "count"], output="pandas"
     )
-    source = RasterSource(file, "-", kind="number", missing=0)
+    source = RasterSource(file, "number", "-", missing=0)
     for statistic, column in (("mean", "mean"), ("max", "max"), ("percentile 25", "quantile_25")):
         found = summarise(source, shapes, IDS, statistic)
         whole = found.covered > 0.999
@@ -138,7 +140,7 @@ def test_statistics_are_those_of_exactextract_reading_the_file_itself(tmp_path):
 
 
 def test_the_mean_of_levels_is_that_of_their_energy(tmp_path):
-    source = RasterSource(raster(tmp_path / "r.tif", np.array([[60.0, 70.0]])), "dB(A)")
+    source = RasterSource(raster(tmp_path / "r.tif", np.array([[60.0, 70.0]])), "noise", "dB(A)")
     halves = shapely.box(500_005, 5_300_111, 500_015, 5_300_119)
     quarter = shapely.box(500_009, 5_300_111, 500_013, 5_300_119)
     found = summarise(source, gpd.GeoSeries([halves, quarter], crs=UTM), ["A", "B"])
@@ -147,7 +149,7 @@ def test_the_mean_of_levels_is_that_of_their_energy(tmp_path):
 
 def test_a_place_of_too_many_cells_is_named(tmp_path, monkeypatch):
     shapes = some_parcels()
-    source = RasterSource(raster(tmp_path / "r.tif", np.full((12, 12), 50.0)), "dB(A)")
+    source = RasterSource(raster(tmp_path / "r.tif", np.full((12, 12), 50.0)), "noise", "dB(A)")
     monkeypatch.setattr(rasters, "MOST_CELLS", 50)
     with pytest.raises(GeodataError, match=r"r\.tif: P4 spans more than 50 cells"):
         summarise(source, shapes, IDS)
@@ -155,14 +157,14 @@ def test_a_place_of_too_many_cells_is_named(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("name", GRIDS)
-def test_a_point_has_the_value_of_its_cell(tmp_path, name, monkeypatch):
+def test_a_point_has_the_value_of_its_cell(tmp_path, name):
     crs, transform = grid_over(name, some_parcels())
     levels = np.random.default_rng(8).uniform(35, 80, (700, 640))
     transform = transform @ Affine.scale(18 / 640, 18 / 700)
     file = raster(tmp_path / "r.tif", levels, crs, transform)
     cell = np.random.default_rng(9).uniform(0, [640, 700], (300, 2))
     points = gpd.GeoSeries([shapely.Point(transform @ tuple(at)) for at in cell], crs=crs).to_crs(UTM)
-    found = sample(RasterSource(file, "dB(A)"), points, np.arange(300).astype(str))
+    found = sample(RasterSource(file, "noise", "dB(A)"), points, np.arange(300).astype(str))
     column, row = cell.astype(int).T
     assert np.array_equal(found.values, levels[row, column])
     assert np.array_equal(found.covered, np.ones(300))
@@ -170,7 +172,7 @@ def test_a_point_has_the_value_of_its_cell(tmp_path, name, monkeypatch):
 
 def test_corners_belong_to_the_raster(tmp_path):
     levels = np.array([[50.0, 51, 52], [60, 61, 62]])
-    source = RasterSource(raster(tmp_path / "r.tif", levels, missing=None), "dB(A)")
+    source = RasterSource(raster(tmp_path / "r.tif", levels), "noise", "dB(A)")
     corners = gpd.GeoSeries(shapely.points([(500_000, 5_300_120), (500_030, 5_300_120), (500_030, 5_300_100)]), crs=UTM)
     assert sample(source, corners, ["A", "B", "C"]).values.tolist() == [50, 52, 62]
 
@@ -190,7 +192,7 @@ POINT = gpd.GeoSeries([shapely.Point(500_005, 5_300_115)], crs=UTM)
     ],
 )
 def test_units_are_brought_to_decibels_and_micrograms(tmp_path, unit, stored, expected):
-    source = RasterSource(raster(tmp_path / "r.tif", np.full((2, 2), stored)), unit)
+    source = RasterSource(raster(tmp_path / "r.tif", np.full((2, 2), stored)), KINDS[unit], unit)
     assert sample(source, POINT, ["A"]).values == pytest.approx([expected])
     place = gpd.GeoSeries([shapely.box(500_002, 5_300_105, 500_012, 5_300_116)], crs=UTM)
     assert summarise(source, place, ["A"]).values == pytest.approx([expected])
@@ -198,7 +200,7 @@ def test_units_are_brought_to_decibels_and_micrograms(tmp_path, unit, stored, ex
 
 def test_squared_pressures_have_the_mean_of_their_sum(tmp_path):
     pressures = np.array([[4e-4, 9e-4], [1e-4, 0.0]])
-    source = RasterSource(raster(tmp_path / "r.tif", pressures), "Pa2", missing=40)
+    source = RasterSource(raster(tmp_path / "r.tif", pressures), "noise", "Pa2", missing=40)
     place = gpd.GeoSeries([shapely.box(500_000, 5_300_110, 500_020, 5_300_120)], crs=UTM)
     assert summarise(source, place, ["A"]).values == pytest.approx([10 * np.log10(6.5e-4 / 4e-10)])
     nothing = gpd.GeoSeries([shapely.box(500_000, 5_300_100, 500_020, 5_300_110)], crs=UTM)
@@ -207,11 +209,11 @@ def test_squared_pressures_have_the_mean_of_their_sum(tmp_path):
 
 def test_scale_and_offset_of_the_file_apply_unless_the_source_gives_its_own(tmp_path):
     file = raster(tmp_path / "r.tif", np.array([[100, 255]], dtype="uint8"), scale=0.5, offset=5.0, nodata=255)
-    assert sample(RasterSource(file, "dB(A)"), POINT, ["A"]).values == [55]
-    assert sample(RasterSource(file, "dB(A)", scale=0.6), POINT, ["A"]).values == [65]
-    assert sample(RasterSource(file, "dB(A)", offset=0), POINT, ["A"]).values == [50]
+    assert sample(RasterSource(file, "noise", "dB(A)"), POINT, ["A"]).values == [55]
+    assert sample(RasterSource(file, "noise", "dB(A)", scale=0.6), POINT, ["A"]).values == [65]
+    assert sample(RasterSource(file, "noise", "dB(A)", offset=0), POINT, ["A"]).values == [50]
     both = gpd.GeoSeries([shapely.box(500_005, 5_300_112, 500_015, 5_300_118)], crs=UTM)
-    found = summarise(RasterSource(file, "dB(A)", missing=45), both, ["A"], "max")
+    found = summarise(RasterSource(file, "noise", "dB(A)", missing=45), both, ["A"], "max")
     assert found.covered == pytest.approx([0.5])
     assert found.values == [55]
 
@@ -222,7 +224,7 @@ def test_masks_and_bands_are_honoured(tmp_path):
     with rasterio.open(file) as data:
         assert MaskFlags.per_dataset in data.mask_flag_enums[0]
     two = gpd.GeoSeries(shapely.points([(500_005, 5_300_115), (500_015, 5_300_115)]), crs=UTM)
-    found = sample(RasterSource(file, "dB(A)", band=2, missing=33), two, ["A", "B"])
+    found = sample(RasterSource(file, "noise", "dB(A)", band=2, missing=33), two, ["A", "B"])
     assert found.values.tolist() == [60, 33]
     assert found.covered.tolist() == [1, 0]
 
@@ -237,8 +239,8 @@ def test_uncovered_places_are_named_and_counted(tmp_path):
     names = r"7 of 12 places not covered \(L5, L6, L7, L8, L9 and 2 more\)"
     for read, places in ((summarise, shapes), (sample, shapes.centroid)):
         with pytest.raises(GeodataError, match=names + ".*'missing'"):
-            read(RasterSource(file, "dB(A)"), places, ids)
-        found = read(RasterSource(file, "dB(A)", missing=38), places, ids)
+            read(RasterSource(file, "noise", "dB(A)"), places, ids)
+        found = read(RasterSource(file, "noise", "dB(A)", missing=38), places, ids)
         assert found.values == pytest.approx([50] * 5 + [38] * 7)
         assert len(found.findings) == 1
         assert "7 of 12 places not covered, 38 dB(A) assumed" in found.findings[0]
@@ -248,7 +250,7 @@ def test_uncovered_places_are_named_and_counted(tmp_path):
 def test_what_is_missing_counts_with_its_area(tmp_path):
     levels = np.full((2, 4), 60.0)
     levels[:, 2] = np.nan
-    source = RasterSource(raster(tmp_path / "r.tif", levels), "dB(A)", missing=70)
+    source = RasterSource(raster(tmp_path / "r.tif", levels), "noise", "dB(A)", missing=70)
     hole = shapely.box(500_010, 5_300_105, 500_030, 5_300_115)  # half 60, half nothing
     edge = shapely.box(500_030, 5_300_105, 500_070, 5_300_115)  # a quarter 60, the rest beyond the raster
     corner = shapely.box(499_990, 5_300_110, 500_010, 5_300_130)  # likewise, over the north-west corner
@@ -264,7 +266,7 @@ def test_what_is_missing_counts_with_its_area(tmp_path):
 
 
 def test_slivers_without_data_do_not_count(tmp_path):
-    source = RasterSource(raster(tmp_path / "r.tif", np.full((12, 12), 60.0)), "dB(A)")
+    source = RasterSource(raster(tmp_path / "r.tif", np.full((12, 12), 60.0)), "noise", "dB(A)")
     shape = gpd.GeoSeries([shapely.box(499_999.5, 5_300_000, 500_100, 5_300_050)], crs=UTM)
     assert summarise(source, shape, ["A"]).covered == pytest.approx([100 / 100.5])
     wider = gpd.GeoSeries([shapely.box(499_998.5, 5_300_000, 500_100, 5_300_050)], crs=UTM)
@@ -291,7 +293,7 @@ def test_implausible_values_name_their_range_and_the_likely_mistake(tmp_path, na
     file = raster(tmp_path / "r.tif", np.array([stored], dtype=float))
     shape = gpd.GeoSeries([shapely.box(500_002, 5_300_112, 500_015, 5_300_118)], crs=UTM)
     points = gpd.GeoSeries(shapely.points([(500_005, 5_300_115), (500_015, 5_300_115)]), crs=UTM)
-    source = RasterSource(file, unit)
+    source = RasterSource(file, KINDS[unit], unit)
     low, high = sorted(
         10 * np.log10(v / 4e-10) if unit == "Pa2" else v * 1000 if unit == "mg/m3" else v for v in stored
     )
@@ -307,7 +309,7 @@ def test_implausible_values_name_their_range_and_the_likely_mistake(tmp_path, na
 
 def test_numbers_have_no_expected_range(tmp_path):
     file = raster(tmp_path / "r.tif", np.full((2, 2), -7.0))
-    assert sample(RasterSource(file, "dB", kind="number"), POINT, ["A"]).values == [-7]
+    assert sample(RasterSource(file, "number", "dB"), POINT, ["A"]).values == [-7]
 
 
 def test_unusable_files_are_refused(tmp_path):
@@ -320,19 +322,31 @@ def test_unusable_files_are_refused(tmp_path):
     with pytest.warns(rasterio.errors.NotGeoreferencedWarning):
         raster(plain, good, transform=Affine.identity())
     cases = [
-        (RasterSource(tmp_path / "none.tif", "dB(A)"), "none.tif: no such file"),
-        (RasterSource(text, "dB(A)"), "text.tif: not a raster"),
-        (RasterSource(raster(tmp_path / "b.tif", good), "dB(A)", band=2), "band = 2; the file has bands 1 to 1"),
-        (RasterSource(raster(tmp_path / "c.tif", good, crs=None), "dB(A)"), "c.tif: no coordinate reference system"),
-        (RasterSource(plain, "dB(A)"), "plain.tif: no georeference"),
-        (RasterSource(raster(tmp_path / "n.tif", good * np.nan), "dB(A)"), "n.tif: no data under any"),
-        (RasterSource(raster(tmp_path / "m.tif", good * np.nan), "dB(A)", missing=40), "m.tif: no data under any"),
-        (RasterSource(raster(tmp_path / "z.tif", good * 0, nodata=0), "dB(A)", missing=40), "z.tif: no data under any"),
+        (RasterSource(tmp_path / "none.tif", "noise", "dB(A)"), "none.tif: no such file"),
+        (RasterSource(text, "noise", "dB(A)"), "text.tif: not a raster"),
         (
-            RasterSource(raster(tmp_path / "u.tif", good, unit="mg/m3"), "µg/m3"),
+            RasterSource(raster(tmp_path / "b.tif", good), "noise", "dB(A)", band=2),
+            "band = 2; the file has bands 1 to 1",
+        ),
+        (
+            RasterSource(raster(tmp_path / "c.tif", good, crs=None), "noise", "dB(A)"),
+            "c.tif: no coordinate reference system",
+        ),
+        (RasterSource(plain, "noise", "dB(A)"), "plain.tif: no georeference"),
+        (RasterSource(raster(tmp_path / "n.tif", good * np.nan), "noise", "dB(A)"), "n.tif: no data under any"),
+        (
+            RasterSource(raster(tmp_path / "m.tif", good * np.nan), "noise", "dB(A)", missing=40),
+            "m.tif: no data under any",
+        ),
+        (
+            RasterSource(raster(tmp_path / "z.tif", good * 0, nodata=0), "noise", "dB(A)", missing=40),
+            "z.tif: no data under any",
+        ),
+        (
+            RasterSource(raster(tmp_path / "u.tif", good, unit="mg/m3"), "air", "µg/m3"),
             "unit = 'µg/m3', but the file says 'mg/m3'",
         ),
-        (RasterSource(cut, "dB(A)"), "cut.tif: cannot be read to its end"),
+        (RasterSource(cut, "noise", "dB(A)"), "cut.tif: cannot be read to its end"),
     ]
     shape = gpd.GeoSeries([shapely.box(500_002, 5_300_102, 500_018, 5_300_118)], crs=UTM)
     for source, message in cases:
@@ -348,33 +362,44 @@ def test_a_raster_of_another_place_names_both(tmp_path):
     with pytest.raises(
         GeodataError, match=r"another place: it spans 15\.0000 to 15\.\d+ east.*places 9\.\d+ to 9\.\d+ east"
     ):
-        sample(RasterSource(file, "dB(A)", missing=40), POINT, ["A"])
+        sample(RasterSource(file, "noise", "dB(A)", missing=40), POINT, ["A"])
     with pytest.raises(GeodataError, match=r"another place.*47\.85\d+ to 47\.85\d+ north"):
-        summarise(RasterSource(file, "dB(A)", missing=40), POINT.buffer(3), ["A"])
+        summarise(RasterSource(file, "noise", "dB(A)", missing=40), POINT.buffer(3), ["A"])
+
+
+def test_a_turned_raster_of_another_place_is_found_out(tmp_path):
+    turned = Affine.translation(400_000, 5_300_000) @ Affine.rotation(45) @ Affine.scale(1000, -1000)
+    file = raster(tmp_path / "r.tif", np.full((12, 12), 50.0), transform=turned)
+    side = 12_000 * np.sqrt(0.5)
+    corners = 400_000, 5_300_000 - side, 400_000 + 2 * side, 5_300_000 + side
+    west, south, east, north = Transformer.from_crs(UTM, 4326, always_xy=True).transform_bounds(*corners)
+    extent = f"{west:.4f} to {east:.4f} east and {south:.4f} to {north:.4f} north"
+    with pytest.raises(GeodataError, match=f"another place: it spans {extent}, the places 9.0"):
+        sample(RasterSource(file, "noise", "dB(A)"), POINT, ["A"])
 
 
 def test_a_place_that_the_crs_of_the_raster_cannot_express_is_elsewhere(tmp_path):
     file = raster(tmp_path / "r.tif", np.full((12, 12), 50.0))
     pole = gpd.GeoSeries([POINT.to_crs(4326)[0], shapely.Point(-81, 0)], crs=4326)
-    found = sample(RasterSource(file, "dB(A)", missing=40), pole, ["A", "B"])
+    found = sample(RasterSource(file, "noise", "dB(A)", missing=40), pole, ["A", "B"])
     assert found.values.tolist() == [50, 40]
 
 
 def test_a_source_says_what_it_cannot_be(tmp_path):
     for arguments, message in (
-        ({"unit": "ppb"}, "'ppb'.*ppb NO2"),
-        ({"unit": "dB"}, "known are dB\\(A\\).*kind = 'number'"),
-        ({"unit": "µg/m3", "kind": "noise"}, "known are dB\\(A\\), dBA, Pa2"),
-        ({"unit": "m", "kind": "smell"}, "'noise', 'air' or 'number'"),
-        ({"unit": "dB(A)", "scale": np.nan}, "scale = nan"),
-        ({"unit": "dB(A)", "missing": -99.0}, "missing = -99"),
+        (("air", "ppb"), "'ppb'.*µg/m3, .*write 'ppb NO2'"),
+        (("noise", "dB"), "'dB'; noise is read from dB\\(A\\), dBA, Pa2"),
+        (("noise", "µg/m3"), "noise is read from dB"),
+        (("smell", "m"), "'noise', 'air' or 'number'"),
+        (("noise", "dB(A)", 1, np.nan), "scale = nan"),
+        (("noise", "dB(A)", 1, None, None, -99.0), "missing = -99"),
     ):
         with pytest.raises(GeodataError, match=message):
-            RasterSource(tmp_path / "r.tif", **arguments)
+            RasterSource(tmp_path / "r.tif", *arguments)
 
 
 def test_places_and_statistics_are_checked(tmp_path):
-    source = RasterSource(raster(tmp_path / "r.tif", np.full((2, 2), 50.0)), "dB(A)")
+    source = RasterSource(raster(tmp_path / "r.tif", np.full((2, 2), 50.0)), "noise", "dB(A)")
     with pytest.raises(GeodataError, match="places: no coordinate reference system"):
         sample(source, gpd.GeoSeries([shapely.Point(0, 0)]), ["A"])
     with pytest.raises(GeodataError, match="A not a point"):
