@@ -17,11 +17,14 @@ from branca.element import MacroElement
 from folium.template import Template
 
 from geodata.export import plain
+from geodata.overlays import Overlay
 
 EMPTY = "#E8E8E8"
 """Colour of parcels without a building."""
 RAMP = "viridis"
 """Perceptually even and readable for the colour-blind."""
+OPACITY = 0.6
+"""Of fields that lie over the parcels."""
 LEAFLET = "https://cdn.jsdelivr.net/npm/leaflet@1.9.4/dist/"
 
 
@@ -110,7 +113,30 @@ class _Views(MacroElement):
           }
           const first = Object.keys(views)[0];
           layers[first].addTo(map);
-          L.control.layers(layers, {}, { collapsed: false }).addTo(map);
+          // Fields lie over the parcels and let clicks through; while one is shown the parcels step back, for its colours' sake.
+          const pane = (name, order) => {
+            map.createPane(name).style.zIndex = order;
+            map.getPane(name).style.pointerEvents = "none";
+          };
+          pane("up-fields", 450);
+          pane("up-lines", 460);
+          const fields = {};
+          data.fields.forEach(f => {
+            const parts = [L.imageOverlay(f.image, f.bounds, { opacity: data.opacity, pane: "up-fields", className: "up-field" })];
+            f.lines.filter(l => l.shape.coordinates.length).forEach(l => {
+              [["#fff", 4.5, 0.8], ["#000", 1.8, 1]].forEach(([color, weight, opacity]) =>
+                parts.push(L.geoJSON(l.shape, { pane: "up-lines", interactive: false, style: { color, weight, opacity, fill: false } })));
+              l.shape.coordinates.slice().sort((a, b) => b.length - a.length).slice(0, 12).forEach(line => {
+                const [x, y] = line[Math.floor(line.length / 2)];
+                parts.push(L.marker([y, x], { pane: "up-lines", interactive: false,
+                  icon: L.divIcon({ className: "up-level", html: text(l.value), iconSize: null }) }));
+              });
+            });
+            fields[f.name] = L.layerGroup(parts);
+          });
+          // The control takes names for HTML.
+          const named = Object.fromEntries(Object.entries(fields).map(([name, field]) => [text(name), field]));
+          L.control.layers(layers, named, { collapsed: false }).addTo(map);
           // Roads and rivers among the parcels reach far beyond what is built, and the title takes the left side.
           const stands = layers[first].getLayers().filter(l => l.feature.properties.stack.length);
           const bounds = (stands.length ? L.featureGroup(stands) : layers[first]).getBounds();
@@ -118,14 +144,32 @@ class _Views(MacroElement):
           const legend = L.control({ position: "bottomright" });
           legend.onAdd = () => L.DomUtil.create("div", "up-box up-legend");
           legend.addTo(map);
-          function show(name) {
-            const tight = legends[name].length > 9;
-            legend.getContainer().innerHTML = "<b>" + text(name) + "</b>" + legends[name].map(([l, c]) =>
-              "<div" + (tight && l !== "No building" ? " class='up-tight'" : "") + "><i style='background:" + c + "'></i>" +
-              text(l) + "</div>").join("");
+          L.DomEvent.disableScrollPropagation(legend.getContainer());
+          let view = first;
+          function part(name, rows, opacity) {
+            const tight = rows.length > 9 && opacity === 1;
+            return "<b>" + text(name) + "</b>" + rows.map(([l, c]) =>
+              "<div" + (tight && l !== "No building" ? " class='up-tight'" : "") + "><i style='background:" + c +
+              (opacity < 1 ? ";opacity:" + opacity : "") + "'></i>" + text(l) + "</div>").join("");
           }
-          show(first);
-          map.on("baselayerchange", e => show(e.name));
+          function show() {
+            const shown = data.fields.filter(f => map.hasLayer(fields[f.name]));
+            legend.getContainer().innerHTML = part(view, legends[view], 1) + shown.map(f =>
+              part(f.name + ", " + f.unit, f.classes, data.opacity) + f.lines.map(l =>
+              "<div><i class='up-line'></i>" + text(l.label) + (l.shape.coordinates.length ? "" : ", not reached") +
+              "</div>").join("")).join("");
+            const fillOpacity = shown.length ? 0.1 : 0.85;
+            Object.values(layers).forEach(layer => layer.setStyle({ fillOpacity }));
+          }
+          show();
+          map.on("baselayerchange", e => { view = e.name; show(); });
+          map.on("overlayadd overlayremove", show);
+          // The colours of two fields at once are in no legend. The control is still at work when it tells of a click.
+          let latest = null;
+          map.on("overlayadd", e => {
+            latest = e.layer;
+            setTimeout(() => Object.values(fields).forEach(field => field === latest || field.remove()));
+          });
           const box = L.control({ position: "topleft" });
           box.onAdd = () => {
             const div = L.DomUtil.create("div", "up-box up-title");
@@ -137,6 +181,7 @@ class _Views(MacroElement):
           };
           box.addTo(map);
           window.upstairsLayers = layers;
+          window.upstairsFields = fields;
         })();
         {% endmacro %}
         """
@@ -153,6 +198,12 @@ STYLE = """
   font: 13px/1.35 system-ui, sans-serif; color: #222; max-width: 400px; }
 .up-title h1 { font-size: 18px; margin: 0 0 4px; overflow-wrap: anywhere; }
 .up-title td { padding: 0 8px 1px 0; vertical-align: top; } .up-title p { margin: 4px 0 0; font-size: 12px; color: #444; }
+.up-legend { max-height: 70vh; overflow-y: auto; } .up-legend b:not(:first-child) { display: block; margin-top: 6px; }
+.up-legend i.up-line { height: 0; border: 0; border-top: 2px solid #000; vertical-align: middle; }
+.up-field { image-rendering: pixelated; }
+.leaflet-control-layers-expanded { font: 13px/1.25 system-ui, sans-serif; max-height: 60vh; overflow-y: auto; }
+.up-level { font: 600 11px system-ui, sans-serif; color: #000; white-space: nowrap; transform: translate(-50%, -50%);
+  text-shadow: 0 0 2px #fff, 0 0 2px #fff, 0 0 3px #fff, 0 0 3px #fff; }
 .up-legend i { display: inline-block; width: 16px; height: 12px; margin-right: 6px; border: 1px solid #777; }
 .up-legend .up-tight { line-height: 11px; } .up-legend .up-tight i { border: 0; height: 11px; vertical-align: top; }
 .up-stack { display: flex; flex-wrap: wrap; gap: 8px; margin: 6px 0; align-items: flex-end; }
@@ -181,6 +232,7 @@ def plan_map(
     facts: Sequence[tuple[str, str]] = (),
     notes: Sequence[str] = (),
     attribution: str = "",
+    overlays: Sequence[Overlay] = (),
 ) -> folium.Map:
     """Draw a plan: uses, mix, storeys and actions of the plan, and the uses of today, as views to switch.
 
@@ -196,6 +248,8 @@ def plan_map(
         Shown under the title.
     notes : sequence of str
         What a reader must know, such as where a number is illustrative.
+    overlays : sequence of Overlay
+        Fields to switch on over any view, one at a time, each with its legend; none is on at first.
 
     Returns
     -------
@@ -247,6 +301,8 @@ def plan_map(
             "title": title,
             "facts": [list(fact) for fact in facts],
             "notes": list(notes),
+            "fields": [item.plain() for item in overlays],
+            "opacity": OPACITY,
         }
     ).add_to(chart)
     _Attribution(source).add_to(chart)

@@ -186,6 +186,12 @@ def _with_receptors(
     }
     screens = gpd.read_file(file, layer="screens", engine="pyogrio") if "screens" in layers else empty
     buildings = evidence.buildings.copy()
+    # Sites of parcels that are missing from plan.geojson, which is said elsewhere, have no building.
+    known = sites["parcel_id"].isin(evidence.parcels.index).to_numpy()
+    row = np.append(np.where(known, np.cumsum(known) - 1, -2), -1)
+    for at, table in tables.items():
+        tables[at] = table.assign(building=row[table["building"].to_numpy(dtype=int)])
+        tables[at] = tables[at][tables[at]["building"] > -2].reset_index(drop=True)
     where = sites.set_index(["parcel_id", "site"]).geometry
     shapes = np.asarray(where.loc[list(zip(buildings["parcel_id"], buildings["site"], strict=True))], dtype=object)
     parcels, count = evidence.parcels, buildings.groupby("parcel_id")["site"].transform("size").to_numpy()

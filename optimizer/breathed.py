@@ -39,7 +39,7 @@ PROFILE = {
 
 def annual_mean(evidence: Evidence, table: pd.DataFrame, pollutant: str, rule: str) -> Floats:
     """Return the annual mean at receptors of what the plan's floors emit, µg/m³, shape (R,)."""
-    winds = _winds(evidence, rule)
+    winds = _winds(evidence, rule) if _emitted(evidence, pollutant) else []
     return np.array(
         [
             sum(rate * sum(w[3] * sector_mean(evidence.pollution, s, w) for w in winds) for rate, s in sources)
@@ -50,10 +50,10 @@ def annual_mean(evidence: Evidence, table: pd.DataFrame, pollutant: str, rule: s
 
 def worst_hour(evidence: Evidence, table: pd.DataFrame, pollutant: str, rule: str) -> Floats:
     """Return the mean of the worst hour at receptors, µg/m³, shape (R,)."""
-    winds = _winds(evidence, rule)
+    winds = _winds(evidence, rule) if _emitted(evidence, pollutant) else []
     return np.array(
         [
-            max(sum(rate * centre_line(evidence.pollution, s, w) for rate, s in sources) for w in winds)
+            max((sum(rate * centre_line(evidence.pollution, s, w) for rate, s in sources) for w in winds), default=0.0)
             for sources in _sources(evidence, table, pollutant, working=True)
         ]
     )
@@ -61,7 +61,7 @@ def worst_hour(evidence: Evidence, table: pd.DataFrame, pollutant: str, rule: st
 
 def odour_hours(evidence: Evidence, table: pd.DataFrame, threshold: float, rule: str) -> Floats:
     """Return the share of the year's hours in which receptors have more than a threshold, OU/m³, shape (R,)."""
-    winds = _winds(evidence, rule)
+    winds = _winds(evidence, rule) if _emitted(evidence, "odour") else []
     shares = []
     for sources in _sources(evidence, table, "odour", working=True):
         hours = 0.0
@@ -73,11 +73,16 @@ def odour_hours(evidence: Evidence, table: pd.DataFrame, threshold: float, rule:
     return np.array(shares)
 
 
+def _emitted(evidence: Evidence, pollutant: str) -> bool:
+    return any(emission(use, pollutant) for use in evidence.uses.values())
+
+
 def _winds(evidence: Evidence, rule: str) -> list[Wind]:
     """Return the winds that blow; calms as 1 m/s from everywhere in the most stable class."""
-    evidence.pollution.rose(rule)
     section = evidence.pollution.wind
-    assert section is not None, "the rose is there"
+    if section is None:
+        evidence.pollution.rose(rule)  # says what is missing
+        return []
     winds: list[Wind] = [
         (sector, c.stability, max(c.speed, 1.0), share)
         for c in section.classes

@@ -12,18 +12,21 @@ import typer
 from rich.console import Console
 
 from geodata.errors import GeodataError
+from geodata.parcels import read_parcels
 from optimizer import __version__, screen
 from optimizer.api import check as check_study
 from optimizer.api import solve as solve_study
 from optimizer.audit import audit_folder
 from optimizer.district import read_district
 from optimizer.errors import StudyError, UpstairsError
-from optimizer.files import check_target, redraw
+from optimizer.files import check_target, redraw, write_plan, write_pollution
 from optimizer.interrupt import undisturbed
+from optimizer.pollution import measures
 from optimizer.problem import assemble
 from optimizer.pulp_bridge import write_program
 from optimizer.rules import rule_kinds
 from optimizer.rulesets import rulesets
+from optimizer.scene import grid_of, scene_of_today
 from optimizer.starting import EXAMPLES, example_study, write_new
 from optimizer.study import Study, known_name, load_study
 
@@ -63,10 +66,13 @@ def _options(
 
 def _solve(study: Study, folder: Path, quiet: bool) -> None:
     check_target(folder)
+    if study.polluted and measures(study) and study.parcels.file:
+        # A plan that was searched for must not be lost to a raster that cannot be.
+        grid_of(study, read_parcels(study.parcel_source()).frame.total_bounds)
     with screen.progress(err, quiet) as report:
         plan = solve_study(study, report=report)
-    with undisturbed():
-        plan.save(folder)
+    with undisturbed(), screen.doing(err, quiet) as say:
+        write_plan(plan, folder, say)
     audit = audit_folder(folder)
     if not quiet:
         screen.findings(out, plan.district.found.findings)
@@ -79,6 +85,9 @@ def _solve(study: Study, folder: Path, quiet: bool) -> None:
             out.print("Stopped by Ctrl-C; this is the best plan found until then.")
         out.print(f"Audited: {len(audit.checks)} checks recomputed from the files agree.", highlight=False)
         out.print(f"Map:     {folder / 'map.html'}", highlight=False, markup=False, soft_wrap=True)
+        rasters = sum(file.suffix == ".tif" for file in folder.iterdir())
+        if rasters:
+            out.print(f"Rasters: {rasters} of noise and air in {folder}", highlight=False, markup=False, soft_wrap=True)
 
 
 def _faults(faults: list[str], folder: Path) -> None:
@@ -190,6 +199,30 @@ def show_rulesets(
 def draw_map(folder: PlanFolder) -> None:
     """Draw the map of a plan again."""
     out.print(f"Map: {redraw(folder)}", highlight=False, markup=False, soft_wrap=True)
+
+
+@app.command()
+def pollution(
+    source: Annotated[
+        Path,
+        typer.Argument(metavar="STUDY.toml|DIR", help="A study, or the folder of a written plan.", show_default=False),
+    ],
+    folder: Annotated[
+        Path | None,
+        typer.Option("--out", metavar="DIR", help="Where rasters go; ./pollution, or the plan's folder, by default."),
+    ] = None,
+    quiet: Quiet = False,
+) -> None:
+    """Write rasters of noise and air: of a district as it stands, or of a plan, of today and the change."""
+    with screen.doing(err, quiet) as say:
+        if source.is_dir():
+            written = write_pollution(source, folder or source, say)
+        else:
+            study = load_study(source)
+            written = write_pollution(scene_of_today(study, read_district(study)), folder or Path("pollution"), say)
+    if not quiet:
+        for file in written:
+            out.print(f"Raster: {file}", highlight=False, markup=False, soft_wrap=True)
 
 
 @app.command()

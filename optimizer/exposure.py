@@ -57,7 +57,10 @@ class Part:
         d, w = district, self.weight
         today = d.existing_at @ w
         converted = d.plate_today * d.storeys_today[d.parcel_of] * w.max()
-        built = (d.plate[:, None] * d.storey_limit * w).max(axis=1)
+        # A mixed building can emit more than one of a single use: its storeys, each the loudest, or its height filled.
+        storeys = d.storey_limit.max(axis=1) * w.max()
+        heights = d.max_height[d.parcel_of] * (w / d.storey_height).max()
+        built = d.plate * np.minimum(storeys, heights)
         cap = np.maximum.reduce([today, converted, built]) * AREA
         return np.asarray(cap), min(float(budget[:-1] @ w), float(budget[-1] * w.max())) * AREA
 

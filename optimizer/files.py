@@ -1,4 +1,4 @@
-"""The five files of a plan, written whole or not at all, and the map drawn from them."""
+"""The files of a plan, written whole or not at all, and the map drawn from them."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ import json
 import os
 import shutil
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +18,9 @@ import tomli_w
 from geodata.export import plain, qml_categorised, read_geojson, write_geojson, write_geopackage
 from geodata.maps import EMPTY, UseStyle, plan_map
 from optimizer.errors import StudyError
+from optimizer.pollution import FILES as RASTERS
+from optimizer.pollution import Say, overlays, write_rasters
+from optimizer.scene import Scene, scene_of_folder
 from optimizer.surroundings import receptor_tables
 
 if TYPE_CHECKING:
@@ -25,6 +30,7 @@ if TYPE_CHECKING:
     from optimizer.study import Study
 
 FILES = ("plan.geojson", "plan.gpkg", "map.html", "result.json", "study.toml")
+"""Of every plan; one whose rules look at pollution has rasters too, see `optimizer.pollution.FILES`."""
 
 
 def percent(gap: float | None) -> str:
@@ -42,6 +48,10 @@ def check_target(folder: Path) -> None:
     """
     if folder.is_file() or (folder.is_dir() and any(folder.iterdir()) and not (folder / "result.json").is_file()):
         raise StudyError(f"{folder}: exists and holds no plan; name another folder with --out")
+    _check_writable(folder)
+
+
+def _check_writable(folder: Path) -> None:
     there = next(parent for parent in (folder.absolute(), *folder.absolute().parents) if parent.exists())
     if not there.is_dir() or not os.access(there, os.W_OK):
         raise StudyError(
@@ -49,8 +59,10 @@ def check_target(folder: Path) -> None:
         )
 
 
-def write_plan(plan: Plan, folder: Path) -> Path:
+def write_plan(plan: Plan, folder: Path, say: Say | None = None) -> Path:
     """Write a plan into a folder; it appears whole, in place of an earlier plan, or not at all.
+
+    Where a rule looks at pollution, its rasters are among the files. ``say`` is told what is going on.
 
     Raises
     ------
@@ -58,12 +70,7 @@ def write_plan(plan: Plan, folder: Path) -> Path:
         When the folder holds something that is not a plan, or cannot be written.
     """
     check_target(folder)
-    try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        draft = Path(tempfile.mkdtemp(prefix=".upstairs-", dir=folder.parent))
-    except OSError as error:
-        raise StudyError(f"{folder}: cannot be written: {error.strerror}") from None
-    try:
+    with _drafted(folder) as draft:
         frame = plan.to_frame()
         write_geojson(frame, draft / "plan.geojson")
         write_geopackage(
@@ -75,24 +82,87 @@ def write_plan(plan: Plan, folder: Path) -> Path:
         (draft / "result.json").write_text(
             json.dumps(plain(plan.result), indent=2, ensure_ascii=False) + "\n", encoding="utf-8"
         )
-        draw(plan.study, frame, plan.result).save(str(draft / "map.html"))
+        if plan.study.polluted:
+            write_rasters(plan, draft, say)
+        draw(plan.study, frame, plan.result, draft).save(str(draft / "map.html"))
+    return folder
+
+
+@contextmanager
+def _drafted(folder: Path) -> Iterator[Path]:
+    """Give a folder to write into whose files then move to their place; rasters that are there and not in it go."""
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        draft = Path(tempfile.mkdtemp(prefix=".upstairs-", dir=folder.parent))
+    except OSError as error:
+        raise StudyError(f"{folder}: cannot be written: {error.strerror}") from None
+    try:
+        yield draft
         draft.chmod(0o755)
         if folder.is_dir():
-            for name in FILES:
-                (draft / name).replace(folder / name)
+            new = {file.name for file in draft.iterdir()}
+            for name in (*FILES, *RASTERS):
+                if name in new:
+                    (draft / name).replace(folder / name)
+                elif name in RASTERS:
+                    (folder / name).unlink(missing_ok=True)
         else:
             draft.replace(folder)
     finally:
         shutil.rmtree(draft, ignore_errors=True)
-    return folder
+
+
+def write_pollution(source: Path | Scene, folder: Path, say: Say | None = None) -> list[Path]:
+    """Write rasters of a written plan, or of a district as it stands, into a folder; all of them or none.
+
+    Parameters
+    ----------
+    source : Path or Scene
+        Folder of a plan; its rasters may go there too. Or a scene of today.
+    folder : Path
+        Its earlier rasters go.
+
+    Returns
+    -------
+    list of Path
+        The GeoTIFFs.
+
+    Raises
+    ------
+    StudyError
+        When nothing is sent out, or the folder holds something else or cannot be written.
+    """
+    own = isinstance(source, Path) and source.resolve() == folder.resolve()
+    if own:
+        _check_writable(folder)
+    else:
+        _check_raster_target(folder)
+    scene = scene_of_folder(source) if isinstance(source, Path) else source
+    with _drafted(folder) as draft:
+        written = write_rasters(scene, draft, say)
+        if not written:
+            raise StudyError(
+                "no use radiates sound, and none emits pm25, pm10 or no2 in a study with pollution.wind; give uses "
+                "sound_power, or emissions and a wind rose"
+            )
+    return [folder / file.name for file in written]
+
+
+def _check_raster_target(folder: Path) -> None:
+    """Make sure that rasters apart from a plan may be written into a folder."""
+    if (folder / "result.json").is_file():
+        raise StudyError(
+            f"{folder}: holds a plan, whose rasters `upstairs pollution {folder}` writes; name another folder"
+        )
+    if folder.is_file() or (folder.is_dir() and {file.name for file in folder.iterdir()} - set(RASTERS)):
+        raise StudyError(f"{folder}: exists and holds other things than rasters; name another folder with --out")
+    _check_writable(folder)
 
 
 def _around(plan: Plan) -> dict[str, gpd.GeoDataFrame]:
-    """Return receptors and screens, where a rule looks at them."""
-    if not plan.study.polluted:
-        return {}
+    """Return screens, and receptors where a rule looks at them."""
     around = plan.district.around
-    tables = receptor_tables(around, plan.study.backgrounds)
+    tables = receptor_tables(around, plan.study.backgrounds) if plan.study.polluted else {}
     screens = gpd.GeoDataFrame(
         {"height_m": around.screens.heights}, geometry=list(around.screens.footprints), crs=plan.district.parcels.crs
     )
@@ -114,8 +184,8 @@ def _categories(study: Study) -> dict[str, tuple[str, str]]:
     return {**{name: (use.label, use.colour) for name, use in study.uses.items()}, "": ("No building", EMPTY)}
 
 
-def draw(study: Study, frame: gpd.GeoDataFrame, result: dict[str, Any]) -> folium.Map:
-    """Draw a plan's table as a map."""
+def draw(study: Study, frame: gpd.GeoDataFrame, result: dict[str, Any], rasters: Path | None = None) -> folium.Map:
+    """Draw a plan's table as a map, with the rasters of a folder where there are any."""
     indices, before = result["indices"], result["existing"]
 
     def moved(label: str, group: str, key: str, unit: str = "") -> tuple[str, str]:
@@ -138,6 +208,7 @@ def draw(study: Study, frame: gpd.GeoDataFrame, result: dict[str, Any]) -> foliu
         facts=facts,
         notes=[*study.notes, *_illustrative(study)],
         attribution=study.attribution,
+        overlays=overlays(study, rasters) if rasters else (),
     )
 
 
@@ -185,10 +256,10 @@ def read_folder(folder: Path) -> tuple[Study, gpd.GeoDataFrame, dict[str, Any]]:
 
 
 def redraw(folder: Path) -> Path:
-    """Draw ``map.html`` of a written plan again; return it."""
+    """Draw ``map.html`` of a written plan again, with the rasters that are there; return it."""
     study, frame, result = read_folder(folder)
     file = folder / "map.html"
     draft = folder / ".map.html"
-    draw(study, frame, result).save(str(draft))
+    draw(study, frame, result, folder).save(str(draft))
     draft.replace(file)
     return file

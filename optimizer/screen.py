@@ -6,7 +6,7 @@ import inspect
 import json
 import math
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -96,6 +96,18 @@ def progress(console: Console, quiet: bool) -> Iterator[Report | None]:
                 )
 
         yield line
+
+
+@contextmanager
+def doing(console: Console, quiet: bool) -> Iterator[Callable[[str], None]]:
+    """Give what says a sentence while the block runs: the last one on a terminal, lines elsewhere, nothing when quiet."""
+    if quiet:
+        yield lambda _: None
+    elif console.is_terminal:
+        with console.status("") as status:
+            yield lambda sentence: status.update(Text(sentence))
+    else:
+        yield lambda sentence: console.print(sentence, highlight=False, markup=False, soft_wrap=True)
 
 
 def _holds(c: Check) -> str:

@@ -11,11 +11,13 @@ import dataclasses
 from collections.abc import Callable
 
 import numpy as np
+from scipy import sparse
 
 from optimizer.boxes import boxed
-from optimizer.district import Bools, Floats
+from optimizer.district import Bools, Floats, Ints
 from optimizer.highs import Clock, load, run, start_from
 from optimizer.mixing import exact_entropy, weighted_entropy
+from optimizer.model import AREA, Arrays
 from optimizer.problem import Problem
 from optimizer.relaxation import Relaxation
 
@@ -23,8 +25,10 @@ ROUNDING_GAP = 2e-3
 TILE_GAP = 2e-4
 MARGIN = 150.0
 """Distance beyond a tile within which flows follow its decisions, m."""
-WIDER = (0, 1, 3, None)
-"""Floors by which the box around the relaxation is widened until it holds a plan; in the end there is no box."""
+WIDER = (0, 1, 3)
+"""Floors by which the box around the relaxation is widened until it holds a plan."""
+NEAREST_GAP = 0.3
+"""To which the plan nearest to the relaxation is found: any will do to start from."""
 
 Enough = Callable[[Floats], bool]
 """Told each better solution; true ends the search."""
@@ -74,7 +78,7 @@ def round_by_prices(
     Parameters
     ----------
     needed : set of int
-        Lazy rows that are not left out.
+        Lazy rows that are not left out; those that a rounding breaks join them.
     seconds : float
 
     Returns
@@ -86,17 +90,98 @@ def round_by_prices(
     rng = np.random.default_rng(0)
     until = clock.elapsed + seconds
     for widen in WIDER:
-        arrays = problem.arrays() if widen is None else boxed(problem, relaxation.x, None, needed, rng, widen)
-        upper = arrays.upper.copy()
-        upper[problem.flows.columns[problem.flows.walks]] = 0.0
-        highs = load(dataclasses.replace(arrays, upper=upper, cost=arrays.cost + prices), threads=threads)
-        highs.setOptionValue("mip_rel_gap", ROUNDING_GAP)
-        answer = run(highs, clock, min(until - clock.elapsed, clock.left))
-        if answer.x is not None:
-            return complete(problem, answer.x, clock, threads)
-        if clock.elapsed >= until:
-            return None
+        while clock.elapsed < until:
+            arrays = boxed(problem, relaxation.x, None, needed, rng, widen)
+            upper = arrays.upper.copy()
+            upper[problem.flows.columns[problem.flows.walks]] = 0.0
+            highs = load(dataclasses.replace(arrays, upper=upper, cost=arrays.cost + prices), threads=threads)
+            highs.setOptionValue("mip_rel_gap", ROUNDING_GAP)
+            answer = run(highs, clock, min(until - clock.elapsed, clock.left))
+            if answer.x is None:
+                break
+            broken = _broken(problem, answer.x) - needed
+            if not broken:
+                return complete(problem, answer.x, clock, threads)
+            needed |= broken
     return None
+
+
+def nearest(
+    problem: Problem, relaxed: Floats, needed: set[int], clock: Clock, seconds: float, threads: int
+) -> Floats | None:
+    """Return a plan whose floor area differs little from the relaxation's, use by use and site by site, or None.
+
+    Walks, entropies and all else that no decision depends on are left out, which leaves a small program: first
+    plans are found where limits at receptors bind so hard that no box around the relaxation holds one.
+
+    Parameters
+    ----------
+    needed : set of int
+        Lazy rows that are not left out; those that a plan breaks join them.
+    """
+    d, model, until = problem.district, problem.model, clock.elapsed + seconds
+    floors = np.concatenate([model.new.ravel(), model.converted.ravel()])
+    weight = np.concatenate([np.repeat(plate, len(d.uses)) for plate in (d.plate, d.plate_today)]) * AREA
+    while clock.elapsed < until:
+        arrays = problem.arrays()
+        left_out = np.zeros(len(arrays.cost), dtype=bool)
+        left_out[problem.flows.columns] = True
+        for scale in problem.scales:
+            left_out[scale.entropy] = True
+        held = arrays.pressing([relaxed])
+        held[list(needed)] = True
+        small = arrays.rows(held & ~arrays.cut)
+        columns = np.flatnonzero(~left_out)
+        rows = np.flatnonzero(small.matrix[:, columns].getnnz(axis=1) > 0)
+        place = np.full(len(arrays.cost), -1)
+        place[columns] = np.arange(len(columns))
+        apart = _apart(len(columns), place[floors])
+        matrix = sparse.vstack(
+            [sparse.hstack([small.matrix[rows][:, columns], sparse.csr_matrix((len(rows), len(floors)))]), apart]
+        )
+        free = np.zeros(len(floors))
+        program = Arrays(
+            cost=np.concatenate([np.zeros(len(columns)), -weight]),
+            lower=np.concatenate([arrays.lower[columns], free]),
+            upper=np.concatenate([arrays.upper[columns], free + np.inf]),
+            integer=np.concatenate([arrays.integer[columns], free > 0]),
+            matrix=sparse.csr_matrix(matrix),
+            row_lower=np.concatenate([small.row_lower[rows], np.full(2 * len(floors), -np.inf)]),
+            row_upper=np.concatenate([small.row_upper[rows], relaxed[floors], -relaxed[floors]]),
+            lazy=np.full(matrix.shape[0], np.inf),
+            cut=np.zeros(matrix.shape[0], dtype=bool),
+            column_names=[""] * matrix.shape[1],
+            row_names=[""] * matrix.shape[0],
+        )
+        highs = load(program, threads=threads)
+        highs.setOptionValue("mip_rel_gap", NEAREST_GAP)
+        answer = run(highs, clock, min(until - clock.elapsed, clock.left))
+        if answer.x is None:
+            return None
+        x = np.zeros(len(arrays.cost))
+        x[columns] = answer.x[: len(columns)]
+        broken = _broken(problem, x) - needed
+        if not broken:
+            return complete(problem, x, clock, threads)
+        needed |= broken
+    return None
+
+
+def _apart(width: int, floors: Ints) -> sparse.csr_matrix:
+    """Return rows that hold a further column a floor count, after ``width`` others, above its distance from a value."""
+    k = np.arange(len(floors))
+    parts = []
+    for sign in (1.0, -1.0):
+        values = np.concatenate([np.full(len(k), sign), np.full(len(k), -1.0)])
+        at = np.concatenate([floors, width + k])
+        parts.append(sparse.csr_matrix((values, (np.tile(k, 2), at)), shape=(len(k), width + len(k))))
+    return sparse.csr_matrix(sparse.vstack(parts))
+
+
+def _broken(problem: Problem, x: Floats) -> set[int]:
+    """Return the lazy rows that a solution breaks."""
+    arrays = problem.arrays()
+    return set(np.flatnonzero(arrays.violated(x, 1e-6) & np.isfinite(arrays.lazy)).tolist())
 
 
 def search_tile(

@@ -17,8 +17,10 @@ from optimizer.problem import Problem, assemble
 from optimizer.pulp_bridge import run_solver, solver_by_name
 from optimizer.relaxation import Relaxation
 from optimizer.rules import Rule
-from optimizer.search import choose_tile, round_by_prices, search_tile, today
+from optimizer.search import choose_tile, nearest, round_by_prices, search_tile, today
 
+FIRST = 0.3
+"""Share of the time limit for a first plan where the relaxation could not be rounded."""
 ROUNDING, ROUNDING_SECONDS = 0.1, 5.0
 """Share of the time limit for rounding the relaxation, and seconds it is given in any case."""
 TILE_SHARE, SMALLEST_TILE, LARGEST_TILE = 0.15, 30, 150
@@ -217,6 +219,11 @@ class _Run:
         seconds = max(ROUNDING * self.clock.limit, ROUNDING_SECONDS)
         x = round_by_prices(self.problem, self.relaxation, self.needed, self.clock, seconds, self.threads)
         self.offer(x, self.problem.arrays())
+        if self.x is None and not self.done:
+            self.tell("looking for a first plan")
+            seconds = max(FIRST * self.clock.limit, ROUNDING_SECONDS)
+            x = nearest(self.problem, self.relaxation.x, self.needed, self.clock, seconds, self.threads)
+            self.offer(x, self.problem.arrays())
 
     def improve(self) -> None:
         """Improve the plan by tiles that grow when they no longer help."""

@@ -337,8 +337,8 @@ class Study(Section):
 
     @property
     def polluted(self) -> bool:
-        """Whether a rule looks at what arrives at receptors."""
-        return any(isinstance(rule, ReceptorRule) for rule in self.rules)
+        """Whether a rule looks at receptors: at what arrives there, or at places to protect."""
+        return any(isinstance(rule, ReceptorRule) or rule.named_places() for rule in self.rules)
 
     @property
     def backgrounds(self) -> list[tuple[str, Literal["noise", "air"], At]]:

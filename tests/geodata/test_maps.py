@@ -8,7 +8,9 @@ import geopandas as gpd
 import pytest
 import shapely
 
+from geodata.fields import noise_palette, write_field
 from geodata.maps import LEAFLET, UseStyle, plan_map
+from geodata.overlays import overlay
 from tests.conftest import LEAFLET_FILES
 
 pytestmark = pytest.mark.browser
@@ -128,3 +130,75 @@ def test_names_are_shown_and_never_run(tmp_path):
     assert errors == []
     assert answer["title"] == HOSTILE
     assert all(HOSTILE in text for text in answer["found"]), answer["found"]
+
+
+def field(folder, name, value):
+    """A field that grows eastwards by 0.1 dB(A) a metre from a value at the parcels' western edge."""
+    file = folder / f"{value}.tif"
+    bounds = (499_980, 5_299_980, 500_110, 5_300_040)
+    write_field(file, lambda x, y: value + (x - 500_000) / 10, bounds, "EPSG:32632", 5, unit="dB(A)", description=name)
+    return overlay(
+        file, noise_palette(name), {value + 5: f"{value + 5:g} dB(A): limit & <i>more</i>", 99.0: "too loud"}
+    )
+
+
+TOGGLE = """
+    const seen = [];
+    const look = () => seen.push([
+      [...document.querySelectorAll("img.up-field")].map(i => [i.src.slice(0, 22), +i.style.opacity]),
+      document.querySelectorAll(".leaflet-up-lines-pane path").length,
+      [...document.querySelectorAll(".up-level")].map(e => e.textContent),
+      document.querySelector(".up-legend").textContent,
+      +document.querySelector(".leaflet-overlay-pane path.leaflet-interactive").getAttribute("fill-opacity")]);
+    const inputs = [...document.querySelectorAll(".leaflet-control-layers-overlays input")];
+    look();
+    inputs[0].click();
+    look();
+    document.querySelectorAll(".leaflet-control-layers-base input")[2].click();
+    look();
+    inputs[0].click();
+    look();
+    const image = upstairsFields["Noise Lden: plan"].getLayers().find(l => l instanceof L.ImageOverlay);
+    const b = image.getBounds();
+    return [seen, inputs.map(i => i.parentElement.textContent.trim()), [b.getWest(), b.getSouth(), b.getEast(), b.getNorth()],
+      getComputedStyle(document.querySelector(".leaflet-up-fields-pane")).pointerEvents];
+"""
+
+
+def test_fields_lie_over_the_parcels_with_their_legend_and_limit(tmp_path):
+    fields = [field(tmp_path, "Noise Lden: plan", 50.0), field(tmp_path, HOSTILE, 40.0)]
+    answer, errors = look(plan_map(plan(), uses=USES, title="Town", overlays=fields), tmp_path, TOGGLE)
+    assert errors == []
+    seen, names, bounds, pointer = answer["found"]
+    assert names == ["Noise Lden: plan", HOSTILE]
+    off, on, other, again = seen
+    assert off[0] == again[0] == []
+    assert off[4] == again[4] == 0.85
+    assert on[0] == [["data:image/png;base64,", 0.6]]
+    assert on[1:3] == [2, ["55 dB(A)"]]
+    assert on[4] < 0.3
+    for text in ("Noise Lden: plan, dB(A)", "50 to 55 dB(A)", "55 dB(A): limit & <i>more</i>", "too loud, not reached"):
+        assert text in on[3]
+        assert text in other[3]
+        assert text not in off[3] + again[3]
+    assert "Plan: storeys" in other[3]
+    corners = gpd.GeoSeries([shapely.box(499_980, 5_299_980, 500_110, 5_300_040)], crs="EPSG:32632").to_crs(4326)
+    assert bounds == pytest.approx(corners.total_bounds.tolist(), abs=2e-5)
+    assert pointer == "none"
+    assert answer["title"] == "Town"
+
+
+def test_one_field_is_shown_at_a_time(tmp_path):
+    fields = [field(tmp_path, name, 50.0) for name in ("plan", "today")]
+    script = """
+      setTimeout(() => {
+        const out = document.getElementById("found");
+        const boxes = [...document.querySelectorAll(".leaflet-control-layers-overlays input")].map(i => i.checked);
+        out.textContent = JSON.stringify({ found: [boxes, document.querySelectorAll("img.up-field").length] });
+      }, 500);
+      document.querySelectorAll(".leaflet-control-layers-overlays input").forEach(i => i.click());
+      return null;
+    """
+    answer, errors = look(plan_map(plan(), uses=USES, title="Town", overlays=fields), tmp_path, script)
+    assert errors == []
+    assert answer["found"] == [[False, True], 1]

@@ -14,7 +14,10 @@ from optimizer.search import complete, today
 from tests.districts import lots, problem_of, random_lots, solve, study
 from tests.optimizer.test_enumeration import best_of_all, districts
 
-RULES = [{"kind": "programme", "min_share": {"homes": 0.2, "making": 0.2}}, {"kind": "noise", "method": "din45691", "limits": {"homes": 50}}]
+RULES = [
+    {"kind": "programme", "min_share": {"homes": 0.2, "making": 0.2}},
+    {"kind": "noise", "method": "din45691", "limits": {"homes": 50}},
+]
 
 
 def test_entropy_is_exact_at_every_stack_of_a_box():

@@ -40,7 +40,9 @@ def districts(draw):
         "banned": [{"kind": "banned", "uses": [use], "where": where}],
         "storey": [{"kind": "stacking", "highest": {use: 1}, "lowest": {other: 2}}],
         "order": [{"kind": "stacking", "not_over": [["homes", "making"]], "at_grade": ["shops", "making"]}],
-        "noise": [{"kind": "noise", "method": "din45691", "limits": {"homes": draw(st.sampled_from([46.0, 48.0, 51.0]))}}],
+        "noise": [
+            {"kind": "noise", "method": "din45691", "limits": {"homes": draw(st.sampled_from([46.0, 48.0, 51.0]))}}
+        ],
         "open": [{"kind": "open_land", "min_share": share}],
     }
     family = draw(st.sampled_from(list(rules)))

@@ -12,6 +12,7 @@ from optimizer.study import load_study
 from tests.districts import checked, lots, solve, study
 
 EVERYWHERE = "site_area > 0"
+WIND = {"classes": [{"stability": "D", "speed": 3.0, "frequency": [1 / 16] * 16}]}
 
 
 def asked(name, **sections):
@@ -25,6 +26,7 @@ def asked(name, **sections):
                 "existing": {u: f"gfa_{u}" for u in ("workshop", "rnd", "housing", "services")},
             },
             "rulesets": [{"name": name, "places": places}],
+            "pollution": {"wind": WIND},
             **sections,
         }
     )
@@ -121,3 +123,40 @@ def test_a_soft_rule_costs_what_it_is_missed_by():
     assert row["missed"] == pytest.approx(max(gone, 0.0))
     (check,) = checked(soft, frame, ["redevelop"], [[0, 1, 1]])
     assert (check.missed, check.cost, check.faulty) == (480.0, pytest.approx(0.048), False)
+
+
+@pytest.mark.parametrize(
+    ("name", "limits"),
+    [
+        ("germany-ta-laerm", {"daytime": 63, "night_hour": 45}),
+        ("china-gb-3096", {"daytime": 60, "night": 50}),
+        ("china-gb-12348", {"daytime": 60, "night": 50}),
+        ("japan-noise", {"daytime": 60, "night": 50}),
+        ("who-noise", {"den": 53, "night": 45}),
+        ("switzerland-noise-planning", {"day": 60, "nighttime": 50}),
+        ("switzerland-noise-impact", {"day": 65, "nighttime": 55}),
+        ("switzerland-noise-alarm", {"day": 70, "nighttime": 65}),
+        ("eu-air-2030", {"pm25": 10, "pm10": 20, "no2": 20}),
+        ("china-gb-3095-2026", {"pm25": 30}),
+        ("us-naaqs", {"pm25": 9, "no2": 99.6}),
+        ("who-air", {"pm25": 5, "pm10": 15, "no2": 10}),
+    ],
+)
+def test_limits_at_homes_are_those_of_the_law_in_its_own_periods(name, limits):
+    """As the laws and guidelines print them; 53 ppb of NO2 are 53 times 46.01 g/mol / 24.47 l/mol = 99.7 µg/m³."""
+    rule = asked(name).rules[0]
+    assert rule.limits == {"housing": limits}
+    hourly = {"eu-air-2030": 200, "us-naaqs": 188}.get(name)
+    assert getattr(rule, "hourly", {}) == ({"housing": {"no2": hourly}} if hourly else {})
+    if name == "us-naaqs":
+        assert [limits["no2"] / 53, hourly / 100] == pytest.approx([46.0055 / 24.465] * 2, rel=2e-3)
+
+
+def test_a_workshop_that_works_by_night_is_not_under_homes_in_germany():
+    """80 - 55 + 3 = 28 dB(A): within 35 by day, above 25 by night; 80 - 62 + 3 = 21 within both."""
+    mixed = {"proximity": 0, "mixing": 1, "scales": {"building": 1, "neighbourhood": 0}}
+    for numbers, shared in (({}, False), ({"room_night": 0}, True), ({"slab": 62}, True)):
+        roles = {"business": "making", "homes": "homes"}
+        own = [{"name": "germany-ta-laerm", "roles": roles, "numbers": numbers}]
+        plan = solve(study(rulesets=own, objective=mixed), lots(1)).to_frame()
+        assert bool((plan["gfa_making"] * plan["gfa_homes"] > 0).all()) == shared
