@@ -16,7 +16,8 @@ from scipy.spatial.distance import cdist
 
 from geodata.plume import annual, hourly, nearest_heights, sector_hour
 from geodata.propagation import distance_kernel_din45691, loudest
-from geodata.screening import pairs_within, screening
+from geodata.screening import screening
+from geodata.shadows import maybe_screened, nearest_screens
 
 if TYPE_CHECKING:
     from optimizer.district import District, Floats, Ints
@@ -72,6 +73,10 @@ def sound_kernel(
         The most that arrives from beyond reach.
     """
     around = d.around
+    key = (site.tobytes(), xy.tobytes(), spectrum, roof_share, reach)
+    if key in around.kernels:
+        kernel, far = around.kernels[key]
+        return kernel.copy(), far.copy()
     conditions = around.section.conditions
     s_low, s_high = heights(d)
     r_low, r_high = receptor_heights(d, site)
@@ -80,7 +85,9 @@ def sound_kernel(
     far = np.zeros(len(xy))
     if len(around.screens.heights):
         sources, receptors = np.column_stack([d.xy, s_high]), np.column_stack([xy, r_high])
-        pairs = pairs_within(sources, receptors, distance.max() if reach is None else reach)
+        pairs = maybe_screened(nearest_screens(around.screens, sources, float(r_high.min())), sources, receptors)
+        if reach is not None:
+            pairs = pairs[distance[pairs[:, 1], pairs[:, 0]] <= reach]
         row, loss = screening(around.screens, sources, receptors, pairs, conditions, (s_low, r_low))
         source, at = pairs[row].T
         ranges = (s_low[source], s_high[source]), (r_low[at], r_high[at])
@@ -104,7 +111,8 @@ def sound_kernel(
         beyond = distance > reach
         far = np.where(beyond, kernel, 0.0).max(axis=1, initial=0.0)
         kernel[beyond] = 0.0
-    return _without_own(kernel, site), far
+    around.kernels[key] = _without_own(kernel, site), far
+    return kernel.copy(), far.copy()
 
 
 def _without_own(kernel: Floats, site: Ints) -> Floats:

@@ -196,6 +196,8 @@ class Surroundings:
         Resolves a file of the study.
     findings : list of str
         Values that had to be assumed.
+    kernels : dict
+        What `optimizer.kernels` found already.
     """
 
     section: PollutionSection
@@ -205,6 +207,7 @@ class Surroundings:
     places: gpd.GeoDataFrame
     folder: Callable[[str], Path]
     findings: list[str] = field(default_factory=list)
+    kernels: dict[Any, Any] = field(default_factory=dict, repr=False)
 
     @cached_property
     def footprints(self) -> NDArray[np.object_]:
