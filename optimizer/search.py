@@ -67,7 +67,12 @@ def complete(problem: Problem, x: Floats, clock: Clock, threads: int) -> Floats 
 
 
 def round_by_prices(
-    problem: Problem, relaxation: Relaxation, needed: set[int], clock: Clock, seconds: float, threads: int
+    problem: Problem,
+    relaxation: Relaxation,
+    needed: set[int],
+    clock: Clock,
+    seconds: float,
+    threads: int,
 ) -> Floats | None:
     """Return a plan near the relaxation, found without walks; None where there is none or time is up.
 

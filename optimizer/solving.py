@@ -27,8 +27,10 @@ TILE_SHARE, SMALLEST_TILE, LARGEST_TILE = 0.15, 30, 150
 """First size of a tile: share of all sites, and least and most sites."""
 TILE_SECONDS = 3.0
 """Given to a tile of the first size."""
-FRUITLESS, FRUIT, GROW = 4, 1e-5, 2.0
-"""Tiles without a relative gain of so much before tiles grow by a factor, and the time they are given too."""
+FRUITLESS, FRUIT, GROW = 4, 0.005, 2.0
+"""Tiles that close no such share of the gap before tiles grow by a factor, and the time they are given too."""
+FAR = 0.025
+"""Gap from which the first tiles are a size larger: the plan then differs from the best in many places at once."""
 FEASIBILITY = 5e-6
 """Relative excess over a row's bound put down to the solver."""
 SETTLED = 2e-4
@@ -233,6 +235,8 @@ class _Run:
         sites = len(problem.district.sites)
         size, fruitless = min(max(TILE_SHARE * sites, SMALLEST_TILE), LARGEST_TILE), 0
         seconds = TILE_SECONDS
+        if self.x is not None and self.bound - self.score > FAR * abs(self.score):
+            size, seconds = size * GROW, seconds * GROW
         rng = np.random.default_rng(self.seed)
         for number in itertools.count():
             if self.done or self.x is None or (fruitless >= FRUITLESS and size >= sites):
@@ -255,7 +259,7 @@ class _Run:
                 self.seed + number,
                 self.enough(arrays),
             )
-            fruitless = 0 if self.score > score * (1 + FRUIT) else fruitless + 1
+            fruitless = 0 if self.score - score > FRUIT * (self.bound - score) else fruitless + 1
             if fruitless >= FRUITLESS and size < sites:
                 size, seconds, fruitless = size * GROW, seconds * GROW, 0
 

@@ -42,7 +42,10 @@ def pieces() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     xy, powers = [], []
     streets = gpd.read_file(DATA / "kendall.gpkg", layer="streets").to_crs(CRS)
     rail = gpd.read_file(DATA / "kendall.gpkg", layer="rail").to_crs(CRS)
-    for kind, line in [*zip(streets["MajorRoad"], streets.geometry, strict=True), *(("rail", g) for g in rail.geometry)]:
+    for kind, line in [
+        *zip(streets["MajorRoad"], streets.geometry, strict=True),
+        *(("rail", g) for g in rail.geometry),
+    ]:
         if kind == "rail":
             levels = (55.0, 50.0)
         else:
