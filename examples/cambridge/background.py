@@ -1,4 +1,4 @@
-"""Make rasters of what is there already around Kendall Square: python background.py.
+"""Make rasters of what is there already around Kendall Square: python background.py [--step METRES].
 
 Needs data/kendall.gpkg (see get_data.py); writes data/traffic_den.tif, data/traffic_night.tif (dB(A)) and data/pm25.tif
 (µg/m³). A sketch with a method that fits on a page, not a noise map:
@@ -13,6 +13,7 @@ Needs data/kendall.gpkg (see get_data.py); writes data/traffic_den.tif, data/tra
 * PM2.5: 6.5 µg/m³ and, near roads, up to 2 more, falling by e every 60 m: a guess.
 """
 
+import argparse
 import sys
 from pathlib import Path
 
@@ -28,7 +29,6 @@ DATA = Path(__file__).resolve().parent / "data"
 VEHICLES = {1.0: 22_000, 2.0: 9_000, None: 1_200}
 """Vehicles a day by class of street: guesses."""
 PIECE = 10.0
-STEP = 5.0
 MARGIN = 60.0
 CRS = "EPSG:26986"
 
@@ -60,6 +60,9 @@ def pieces() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 
 def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--step", type=float, default=5.0, help="side of a cell, m")
+    step = parser.parse_args().step
     if not (DATA / "kendall.gpkg").is_file():
         print("data/kendall.gpkg: no such file; run get_data.py first", file=sys.stderr)
         return 2
@@ -88,7 +91,7 @@ def main() -> int:
         ("traffic_night.tif", lambda x, y: level(heard(x, y, night)), "dB(A)", "Lnight of roads and rail, a sketch"),
         ("pm25.tif", fine_dust, "µg/m³", "PM2.5, annual mean, a sketch"),
     ):
-        found = write_field(DATA / name, compute, bounds, CRS, STEP, unit=unit, description=what)
+        found = write_field(DATA / name, compute, bounds, CRS, step, unit=unit, description=what)
         print(f"data/{name}  {found.minimum:.1f} to {found.maximum:.1f} {unit}")
     return 0
 

@@ -15,7 +15,7 @@ pytestmark = pytest.mark.shared
 @pytest.fixture(scope="module")
 def example(shared, project, tmp_path_factory):
     folder = tmp_path_factory.mktemp("cambridge")
-    for name in ("get_data.py", "kendall.toml"):
+    for name in ("get_data.py", "kendall.toml", "background.py", "pollution.toml"):
         shutil.copyfile(project / "examples/cambridge" / name, folder / name)
     source = shared / "data/cambridge"
     assert subprocess.run([sys.executable, folder / "get_data.py", "--from", source], check=False).returncode == 0
@@ -50,6 +50,24 @@ def test_a_plan_is_found_proved_and_audited(example, tmp_path):
     plan = optimizer.solve(study.model_copy(update={"solve": options}))
     assert plan.result["gap"] <= 0.03
     assert all(rule["satisfied"] for rule in plan.result["rules"])
+    assert audit_folder(plan.save(tmp_path / "plan")).faults == []
+
+
+def test_limits_on_noise_and_air_hold_on_real_parcels(example, tmp_path):
+    """The study of the example with coarser rasters, solved loosely: found, audited, heard again from the files."""
+    made = subprocess.run(
+        [sys.executable, example / "background.py", "--step", "20"], capture_output=True, text=True, check=False
+    )
+    assert made.returncode == 0, made.stderr
+    study = optimizer.load_study(example / "pollution.toml")
+    options = study.solve.model_copy(update={"gap": 0.04, "time_limit": 120.0})
+    grid = study.pollution.model_copy(update={"step": 40.0})
+    plan = optimizer.solve(study.model_copy(update={"solve": options, "pollution": grid}))
+    found = {rule["name"]: rule for rule in plan.result["rules"]}
+    assert all(rule["satisfied"] for rule in found.values())
+    day = found["noise outdoors (germany-ta-laerm) at housing, daytime"]
+    assert day["limit"] == 63 and 55 < day["value"] <= 63 and day["places"] > 500
+    assert 6.5 < found["air at housing, PM2.5"]["value"] <= 10
     assert audit_folder(plan.save(tmp_path / "plan")).faults == []
 
 
