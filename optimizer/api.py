@@ -147,6 +147,7 @@ def _result(plan: Plan, solution: Solution, seconds: float) -> dict[str, Any]:
         "existing": found.existing,
         "laws": [dataclasses.asdict(measure) for measure in MEASURES],
         "rules": [_row(check) for check in found.checks],
+        "notes": list(dict.fromkeys(district.around.notes)),
         "numbers": [number.model_dump() for number in study.numbers],
         "site_area_from": district.found.site_area_from,
         "walking": {"source": district.network.source, "findings": list(district.network.findings)},

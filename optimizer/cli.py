@@ -141,6 +141,7 @@ def check(study: StudyFile) -> None:
     district = check_study(study)
     screen.findings(out, district.found.findings)
     screen.district(out, district)
+    screen.notes(out, district.around.notes)
     out.print("The study can be solved as far as reading can tell.")
 
 

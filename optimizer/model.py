@@ -268,7 +268,7 @@ class Model:
         self._exact: set[tuple[str, int]] = set()
         self._standing: Ints | None = None
         self._emitted: dict[tuple[float, ...], Ints] = {}
-        self.notes: list[str] = []
+        self.notes = d.around.notes
         self.allowances: list[tuple[Ints, Ints, Floats]] = []
 
     def _floors(self, kind: str, limit: Ints) -> Ints:

@@ -215,6 +215,12 @@ def scoreboard(before: dict[str, Any], after: dict[str, Any]) -> Table:
     return table
 
 
+def notes(console: Console, said: Sequence[str]) -> None:
+    """Print what there is to know of how limits at receptors were written down, each sentence once."""
+    for sentence in dict.fromkeys(said):
+        console.print(sentence, markup=False, highlight=False, soft_wrap=True)
+
+
 def illustrative(console: Console, said: Sequence[str]) -> None:
     """Print which numbers nobody confirmed."""
     if said:

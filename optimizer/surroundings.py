@@ -194,8 +194,8 @@ class Surroundings:
         Points to protect: ``group``, ``place`` (name), geometry.
     folder : callable
         Resolves a file of the study.
-    findings : list of str
-        Values that had to be assumed.
+    notes : list of str
+        Values that had to be assumed, and how limits at receptors were written down.
     kernels : dict
         What `optimizer.kernels` found already.
     """
@@ -206,7 +206,7 @@ class Surroundings:
     screens: Screens
     places: gpd.GeoDataFrame
     folder: Callable[[str], Path]
-    findings: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
     kernels: dict[Any, Any] = field(default_factory=dict, repr=False)
 
     @cached_property
@@ -272,7 +272,7 @@ class Surroundings:
         else:
             found = summarise(source, self.sites, self.sites["site_id"].tolist(), section.statistic)
             values = found.values[site]
-        self.findings.extend(sentence for sentence in found.findings if sentence not in self.findings)
+        self.notes.extend(found.findings)
         return np.asarray(values, dtype=float)
 
 
