@@ -16,12 +16,14 @@ from optimizer.errors import SolverError, StudyError
 from optimizer.model import Arrays
 
 PULP_4 = int(pulp.__version__.split(".")[0]) >= 4
-UNSAFE = re.compile(r"[^A-Za-z0-9_.<>#$%&()/;,!|~{}]|^(?=[0-9.eE])")
+UNSAFE = re.compile(r"[^A-Za-z0-9_.<>#$%&()/;,!|~{}]")
+MISREAD = re.compile(r"^(?=[0-9.eE_])")
+"""Names that begin so are read as numbers by LP files, or taken for PuLP's own."""
 
 
 def names_for_files(names: list[str]) -> list[str]:
     """Return names that LP and MPS files accept, still readable and still unique."""
-    safe = [UNSAFE.sub("_", name)[:230] for name in names]
+    safe = [MISREAD.sub("n_", UNSAFE.sub("_", name))[:230] for name in names]
     unique: dict[str, int] = {}
     count: dict[str, int] = {}
     for name in safe:

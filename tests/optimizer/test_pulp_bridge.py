@@ -56,3 +56,13 @@ def test_files_hold_the_same_program(arrays, tmp_path, kind):
 
 def test_hostile_names_stay_unique():
     assert len(set(names_for_files(["a b", "a_b", "ä+b", "1x", "e5", "-"]))) == 6
+
+
+def test_names_that_files_or_pulp_would_misread_are_led_by_a_letter():
+    assert names_for_files(["emitted 1", "_own", "3rd", "plain", "emitted 1"]) == [
+        "n_emitted_1",
+        "n__own",
+        "n_3rd",
+        "plain",
+        "n_emitted_1_2",
+    ]
