@@ -17,14 +17,17 @@ from typing import TYPE_CHECKING, Any
 import geopandas as gpd
 import numpy as np
 import pandas as pd
+import shapely
 from scipy import sparse
 from scipy.optimize import linprog
 
 from geodata.facades import facade_points, footprints
+from optimizer.district import read_district
 from optimizer.errors import StudyError
 from optimizer.files import read_folder
 from optimizer.laws import laws
 from optimizer.rules import Check, Evidence, implied_rules
+from optimizer.surroundings import receptor_tables
 from optimizer.uses import Linkage, Use
 
 if TYPE_CHECKING:
@@ -92,7 +95,7 @@ def audit_folder(folder: Path) -> Audit:
     except (TypeError, ValueError, AttributeError, IndexError) as error:
         raise StudyError(f"{folder}: a value of the plan's files is of the wrong kind: {error}") from None
     faults += audit.faults
-    notes = _same_inputs(study, parcels, result, faults)
+    notes = _same_inputs(study, parcels, evidence, result, faults)
     faults += [
         f"{c.name}: {place} breaks it (worst {c.scope}: {c.value:,.6g} {c.unit}, limit {c.sense} {c.limit:,.6g})"
         for c in audit.checks
@@ -169,7 +172,7 @@ def _evidence(
     table[floor_area] = summed[floor_area]
     shapes = written.drop_duplicates("parcel_id").set_index("parcel_id").geometry.reindex(table.index)
     table = gpd.GeoDataFrame(table, geometry=shapes.to_numpy(), crs=written.crs)  # in metres
-    return Evidence(table, buildings, uses, walks, (*implied_rules(), *study.rules))
+    return Evidence(table, buildings, uses, walks, (*implied_rules(), *study.rules), study.pollution)
 
 
 def _with_receptors(
@@ -207,7 +210,7 @@ def _with_receptors(
     if np.abs(tables["middles"][["x", "y"]].to_numpy(dtype=float) - middles).max(initial=0.0) > FACADE_TOLERANCE:
         faults.append("receptors_middles: not the middles of the sites")
     stand = [] if screens.empty else list(zip(screens.geometry, screens["height_m"].astype(float), strict=True))
-    return replace(evidence, buildings=buildings, pollution=study.pollution, receptors=tables, screens=stand)
+    return replace(evidence, buildings=buildings, receptors=tables, screens=stand)
 
 
 def _building(
@@ -319,7 +322,9 @@ def _same_tables(parcels: gpd.GeoDataFrame, written: gpd.GeoDataFrame, faults: l
             faults.append(f"parcel {name}: stack differs between plan.geojson and plan.gpkg")
 
 
-def _same_inputs(study: Study, parcels: gpd.GeoDataFrame, result: dict[str, Any], faults: list[str]) -> list[str]:
+def _same_inputs(
+    study: Study, parcels: gpd.GeoDataFrame, evidence: Evidence, result: dict[str, Any], faults: list[str]
+) -> list[str]:
     """Read the study's parcels again, where they still are as they were, and compare limits and today's floors.
 
     Returns what could not be compared.
@@ -346,7 +351,36 @@ def _same_inputs(study: Study, parcels: gpd.GeoDataFrame, result: dict[str, Any]
         differ = ~((np.abs(x - y) <= 0.01) | (np.isnan(x) & np.isnan(y)))
         if differ.any():
             faults.append(f"parcel {shared[differ][0]}: {column} is not what the study's parcels say")
+    if evidence.receptors:
+        _same_surroundings(study, evidence, faults)
     return []
+
+
+def _same_surroundings(study: Study, evidence: Evidence, faults: list[str]) -> None:
+    """Read backgrounds, places and screens of the study again and compare them with the plan's."""
+    around = read_district(study).around
+    for at, fresh in receptor_tables(around, study.backgrounds).items():
+        table = evidence.receptors[at]
+        if len(table) != len(fresh):
+            faults.append(f"receptors_{at}: {len(table)} in the plan, {len(fresh)} by the study's files")
+            continue
+        for column in fresh.columns.drop("geometry"):
+            a, b = fresh[column].to_numpy(), table.get(column, pd.Series([None] * len(table))).to_numpy()
+            numeric = pd.api.types.is_numeric_dtype(fresh[column])
+            same = (
+                np.isclose(a.astype(float), b.astype(float), atol=0.01) if numeric else a.astype(str) == b.astype(str)
+            )
+            if not same.all():
+                faults.append(
+                    f"receptors_{at}: {column} of {table['receptor'].iloc[int(np.argmin(same))]} is not what the study's files say"
+                )
+    stand = [shape for shape, _ in evidence.screens]
+    heights = [height for _, height in evidence.screens]
+    if len(stand) != len(around.screens.heights) or not (
+        np.allclose(heights, around.screens.heights, atol=0.01)
+        and np.allclose(shapely.area(stand), shapely.area(around.screens.footprints), atol=0.1)
+    ):
+        faults.append("screens: not the buildings of the study's files that the plan cannot change")
 
 
 def recompute(study: Study, evidence: Evidence) -> Audit:

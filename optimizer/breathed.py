@@ -107,7 +107,7 @@ def _sources(
     ]
     emitting: list[tuple[int, float, float | None]] = []
     for name, use in evidence.uses.items():
-        each = emission(use, pollutant, working=working)
+        each = emission(use, pollutant, working=working, hours=evidence.pollution.period_hours)
         if each:
             floor = buildings[f"gfa_{name}"].to_numpy(dtype=float)
             emitting += [(int(b), float(floor[b]) * each, use.stack_height) for b in np.flatnonzero(floor > 0)]

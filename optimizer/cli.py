@@ -142,6 +142,9 @@ def check(study: StudyFile) -> None:
     screen.findings(out, district.found.findings)
     screen.district(out, district)
     screen.notes(out, district.around.notes)
+    asked = load_study(study)
+    if asked.polluted:
+        grid_of(asked, district.parcels.total_bounds)
     out.print("The study can be solved as far as reading can tell.")
 
 

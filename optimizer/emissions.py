@@ -43,6 +43,9 @@ def sound_energy(use: Use, metric: Metric, hours: Mapping[str, float] = HOURS) -
     mean, working = {}, {}
     for period in PERIODS:
         length = hours[period]
+        if length <= 0:
+            mean[period] = working[period] = 0.0
+            continue
         power = energy(use.sound_power[period]) if period in use.sound_power else 0.0
         # A movement's sound power is averaged over one hour.
         trips = use.heavy_trips.get(period, 0.0) / 100.0 * energy(use.sound_per_trip) / length
@@ -59,7 +62,7 @@ def sound_energy(use: Use, metric: Metric, hours: Mapping[str, float] = HOURS) -
         "den": {"day": 1.0, "evening": energy(5.0), "night": energy(10.0)},
     }.get(metric, {metric: 1.0})
     whole = sum(hours[p] for p in (PERIODS if metric == "den" else weights))
-    return sum(factor * hours[p] * mean[p] for p, factor in weights.items()) / whole
+    return sum(factor * hours[p] * mean[p] for p, factor in weights.items()) / whole if whole else 0.0
 
 
 def loud(use: Use) -> bool:
@@ -73,16 +76,22 @@ def spectrum(use: Use) -> tuple[float, ...]:
     return tuple(band / sum(bands) for band in bands)
 
 
-def emission(use: Use, pollutant: str, *, working: bool = False) -> float:
+def emission(use: Use, pollutant: str, *, working: bool = False, hours: Mapping[str, float] = HOURS) -> float:
     """Return what one m² of floor emits: g/s, or odour units per second for ``odour``.
 
     The mean of the year, or the rate while it operates. Odour is given for the hours of operation and counts as if
     these were all hours: errs on the safe side.
+
+    Parameters
+    ----------
+    working : bool
+    hours : dict
+        Lengths of the periods, h.
     """
     given = use.emissions.get(pollutant, 0.0)
     if pollutant == "odour":
         return given / 3600.0
-    operated = math.fsum(min(use.hours.get(p, HOURS[p]), HOURS[p]) for p in PERIODS) / 24.0
+    operated = math.fsum(min(use.hours.get(p, hours[p]), hours[p]) for p in PERIODS) / 24.0
     if working and operated > 0:
         return given / SECONDS / operated
     return given / SECONDS

@@ -59,10 +59,11 @@ def by_iso9613(evidence: Evidence, table: pd.DataFrame, metric: str) -> Floats:
             sources = sources[sources != row.building]
             if not len(sources):
                 continue
-            if row.receptor not in known:
+            here = (float(row.x), float(row.y), int(row.building))
+            if here not in known:
                 scene = scene or Scene(evidence)
-                known[row.receptor] = scene.arriving((float(row.x), float(row.y)), int(row.building), sources, *kind)
-            heard[k] += float(known[row.receptor] @ power[sources])
+                known[here] = scene.arriving(here[:2], here[2], sources, *kind)
+            heard[k] += float(known[here] @ power[sources])
     return heard
 
 

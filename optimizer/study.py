@@ -319,6 +319,8 @@ class Study(Section):
         for i, rule in enumerate(self.rules):
             for key, group in rule.named_places():
                 known_name(group, list(self.pollution.places), f"rules[{i}].{key}")
+            for name, _, _ in rule.backgrounds() if isinstance(rule, ReceptorRule) else []:
+                known_name(name, list(self.pollution.background), f"rules[{i}].background")
             for key, use in rule.named_uses():
                 origin = f" of rule set {rule.ruleset}; map it in its roles" if rule.ruleset else ""
                 known_name(use, names, f"rules[{i}].{key}{origin}")

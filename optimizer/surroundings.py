@@ -16,6 +16,7 @@ import pandas as pd
 import shapely
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from geodata.errors import GeodataError
 from geodata.facades import facade_points, footprints
 from geodata.parcels import hashes, read_layer
 from geodata.plume import WindRose
@@ -39,6 +40,8 @@ NonNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
 At = Literal["facades", "middles", "places"]
 
+FURTHEST_PLACE = 20_000.0
+"""Distance from the district beyond which places are taken for those of another, m."""
 SCREEN_STOREY = 3.0
 """Height of a storey of a building that screens, where its height is not known, m: low, which errs on the safe side."""
 
@@ -138,7 +141,7 @@ class PollutionSection(Part):
     ground: Share = 0.0
     reflection: Annotated[float, Field(ge=0, le=10)] = 0.0
     max_screening: Annotated[float, Field(ge=0, le=25)] = 20.0
-    spacing: Positive = 20.0
+    spacing: Annotated[float, Field(ge=1, le=1000)] = 20.0
     hours: PeriodHours = PeriodHours()
     terrain: Literal["urban", "rural"] = "urban"
     mixing_height: Annotated[float, Field(ge=50, allow_inf_nan=False)] = 800.0
@@ -265,13 +268,16 @@ class Surroundings:
             raise StudyError(f"{key} = {name!r}: no such table in pollution.background; known are {known}")
         section = self.section.background[name]
         given = section.model_dump(exclude={"file", "statistic"})
-        source = RasterSource(self.folder(section.file), kind, **given)
-        if section.statistic == "point" or at == "places":
-            found = sample(source, gpd.GeoSeries(shapely.points(xy), crs=self.sites.crs), labels)
-            values = found.values
-        else:
-            found = summarise(source, self.sites, self.sites["site_id"].tolist(), section.statistic)
-            values = found.values[site]
+        try:
+            source = RasterSource(self.folder(section.file), kind, **given)
+            if section.statistic == "point" or at == "places":
+                found = sample(source, gpd.GeoSeries(shapely.points(xy), crs=self.sites.crs), labels)
+                values = found.values
+            else:
+                found = summarise(source, self.sites, self.sites["site_id"].tolist(), section.statistic)
+                values = found.values[site]
+        except GeodataError as error:
+            raise StudyError(f"pollution.background.{name}: {error}") from None
         self.notes.extend(found.findings)
         return np.asarray(values, dtype=float)
 
@@ -319,7 +325,9 @@ def read_surroundings(
         if folder(item.file).is_file():  # the reader says so where it is not
             inputs |= hashes(folder(item.file))
     screens = _read_screens(section.screens, folder, parcels) if section.screens else _standing(parcels)
-    places = [_read_places(name, item, folder, parcels.crs) for name, item in section.places.items()]
+    places = [
+        _read_places(name, item, folder, parcels.crs, parcels.total_bounds) for name, item in section.places.items()
+    ]
     empty = gpd.GeoDataFrame({"group": [], "place": []}, geometry=[], crs=parcels.crs)
     together = gpd.GeoDataFrame(pd.concat(places, ignore_index=True)) if places else empty
     return Surroundings(section, sites, xy, screens, together, folder), inputs
@@ -342,7 +350,10 @@ def _screens(shapes: NDArray[np.object_], height: Floats) -> Screens:
 
 
 def _layer(key: str, section: Any, folder: Callable[[str], Path], crs: Any) -> gpd.GeoDataFrame:
-    layer = read_layer(folder(section.file), section.layer)
+    try:
+        layer = read_layer(folder(section.file), section.layer)
+    except GeodataError as error:
+        raise StudyError(f"{key}: {error}") from None
     if layer.crs is None:
         raise StudyError(f"{key}.file: no coordinate reference system; add one to the file")
     for name in (getattr(section, c, None) for c in ("column", "height", "storeys")):
@@ -364,10 +375,18 @@ def _read_screens(section: ScreensSection, folder: Callable[[str], Path], parcel
     return _screens(shapes[fixed], height[fixed])
 
 
-def _read_places(name: str, section: PlacesSection, folder: Callable[[str], Path], crs: Any) -> gpd.GeoDataFrame:
+def _read_places(
+    name: str, section: PlacesSection, folder: Callable[[str], Path], crs: Any, bounds: Floats
+) -> gpd.GeoDataFrame:
     layer = _layer(f"pollution.places.{name}", section, folder, crs)
     if layer.empty:
         raise StudyError(f"pollution.places.{name}: the file has no place; leave the table out")
     labels = layer[section.column].astype(str) if section.column else [f"{name} {k + 1}" for k in range(len(layer))]
     points = shapely.point_on_surface(np.asarray(layer.geometry.array))
+    west, south, east, north = bounds
+    away = float(shapely.distance(shapely.box(west, south, east, north), points).min())
+    if away > FURTHEST_PLACE:
+        raise StudyError(
+            f"pollution.places.{name}: the nearest place is {away / 1000:,.0f} km from the district; check the file's CRS"
+        )
     return gpd.GeoDataFrame({"group": name, "place": list(labels)}, geometry=points, crs=crs)

@@ -69,6 +69,16 @@ class Air(ReceptorRule):
             raise ValueError(
                 "limits, hourly, places and hourly_places are all missing; give µg/m³ by use and pollutant"
             )
+        if self.price is not None and (self.hourly or self.hourly_places):
+            raise ValueError(
+                "price is given with hourly or hourly_places; the worst of many hours has no price: leave one out"
+            )
+        limited = {pollutant for _, table, _, _ in self._tables for limits in table.values() for pollutant in limits}
+        for pollutant in self.background:
+            if pollutant not in limited:
+                raise ValueError(
+                    f"background.{pollutant}: no limit names {pollutant}; limits are of {', '.join(sorted(limited))}"
+                )
         for key, table, _, _ in self._tables:
             for name, limits in table.items():
                 for pollutant, limit in limits.items():
@@ -135,10 +145,12 @@ class Air(ReceptorRule):
             self.exclude(model, use, np.unique(site[out]))
         stacks: dict[float | None, Floats] = {}
         for u, each in enumerate(d.uses):
-            emitted = emission(each, pollutant, working=hour)
+            emitted = emission(each, pollutant, working=hour, hours=d.around.section.period_hours)
             if emitted:
                 stacks.setdefault(each.stack_height, np.zeros(len(d.uses)))[u] = emitted
         if not stacks or not names:
+            why = f"no use emits {NAMES[pollutant]}" if not stacks else "no building can hold the use"
+            model.notes.append(f"{self.label} at {name}: {why}; the limit cannot bind.")
             return
         flows = [(weights, plume(d, site, xy, stack)) for stack, weights in stacks.items()]
         far = np.zeros(len(names))

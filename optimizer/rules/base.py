@@ -147,7 +147,7 @@ class Evidence:
     pollution: PollutionSection = field(default_factory=PollutionSection)
     receptors: Mapping[str, pd.DataFrame] = field(default_factory=dict)
     screens: Sequence[tuple[Any, float]] = ()
-    heard: dict[Any, dict[str, Floats]] = field(default_factory=dict, repr=False)
+    heard: dict[Any, dict[Any, Floats]] = field(default_factory=dict, repr=False)
     _walked: dict[float, Floats] = field(default_factory=dict, repr=False)
 
     def chosen(self, where: str | list[str] | None, rule: str) -> np.ndarray:

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from optimizer.emissions import Metric, energy, loud, sound_energy, spectrum
 from optimizer.rules.base import Check, Evidence, NonNegative, Positive
@@ -15,13 +15,13 @@ from optimizer.rules.receptors import ReceptorRule, Told, points_of
 if TYPE_CHECKING:
     import pandas as pd
 
-    from optimizer.district import Floats, Ints
+    from optimizer.district import Bools, Floats, Ints
     from optimizer.exposure import Receptors
     from optimizer.model import Model
     from optimizer.surroundings import At
 
 Decibel = Annotated[float, Field(ge=0, le=140, allow_inf_nan=False)]
-Levels = Decibel | dict[Metric, Decibel]
+Levels = Mapping[Metric, float]
 
 DECIBEL_TOLERANCE = 0.005
 """Excess put down to the solver's feasibility tolerance, dB: a millionth of the most that can arrive, up to 1,000 limits."""
@@ -77,8 +77,10 @@ class Noise(ReceptorRule):
 
     example: ClassVar[str] = 'kind = "noise"\nlimits = { housing = { daytime = 63, night_hour = 55 } }'
 
-    limits: dict[str, Levels] = Field(default={}, description="dB(A) at buildings that hold a use, by use")
-    places: dict[str, Levels] = Field(
+    limits: dict[str, dict[Metric, Decibel]] = Field(
+        default={}, description="dB(A) at buildings that hold a use, by use"
+    )
+    places: dict[str, dict[Metric, Decibel]] = Field(
         default={}, description="dB(A) at places to protect, by table of pollution.places"
     )
     method: Literal["iso9613", "din45691"] = Field(default="iso9613", description="how sound spreads")
@@ -94,7 +96,16 @@ class Noise(ReceptorRule):
         default=[], description="classes of insulation of new homes { reduction (dB), cost (money per m²) }"
     )
     score_per_cost: NonNegative = Field(default=0.0, description="score lost per unit of money that insulation costs")
-    budget: NonNegative | None = Field(default=None, description="most money for insulation; no limit by default")
+    budget: NonNegative | None = Field(
+        default=None, description="most money for insulation, use by use; no limit by default"
+    )
+
+    @field_validator("limits", "places", mode="before")
+    @classmethod
+    def _one_level(cls, value: Any) -> Any:
+        if not isinstance(value, dict):
+            return value
+        return {k: {"loudest": v} if isinstance(v, (int, float)) else v for k, v in value.items()}
 
     @model_validator(mode="after")
     def _limits_make_sense(self) -> Noise:
@@ -102,12 +113,19 @@ class Noise(ReceptorRule):
             raise ValueError("limits and places are both missing; give levels in dB(A) by use or by table of places")
         for key, table in (("limits", self.limits), ("places", self.places)):
             for name, levels in table.items():
-                for metric, limit in _levels(levels).items():
+                for metric, limit in levels.items():
                     known = self._background(metric)
                     if isinstance(known, float) and limit <= known and self.exceeded == "error":
                         raise ValueError(
                             f"{key}.{name} = {limit:g} dB(A) is not above background = {known:g} dB(A); nothing is left for the plan"
                         )
+        if isinstance(self.background, Mapping):
+            named = {metric for table in (self.limits, self.places) for levels in table.values() for metric in levels}
+            for metric in self.background:
+                if metric not in named:
+                    raise ValueError(
+                        f"background.{metric}: no limit names {metric}; limits are {', '.join(sorted(named))}"
+                    )
         if self.reach is not None and (self.price is not None or self.mitigation):
             what = "price" if self.price is not None else "mitigation"
             raise ValueError(
@@ -147,7 +165,7 @@ class Noise(ReceptorRule):
     def backgrounds(self) -> list[tuple[str, Literal["noise", "air"], At]]:
         """Return the rasters of the levels that are limited."""
         sides: list[tuple[Mapping[str, Any], At]] = [(self.limits, self._at), (self.places, "places")]
-        asked = [(self._background(m), at) for table, at in sides for levels in table.values() for m in _levels(levels)]
+        asked = [(self._background(m), at) for table, at in sides for levels in table.values() for m in levels]
         return [(name, "noise", at) for name, at in dict.fromkeys(asked) if isinstance(name, str)]
 
     def constrain(self, model: Model) -> None:
@@ -161,8 +179,6 @@ class Noise(ReceptorRule):
                 kinds.setdefault((spectrum(use), use.roof_share) if self.method == "iso9613" else ((), 0.0), []).append(
                     u
                 )
-        if not kinds:
-            return
         holding = {use: self.may_hold(model, d.use_index[use]) for use in self.limits}
         _, everywhere, _ = points_of(d, self._at)
         asked = np.any([holds[everywhere] for holds in holding.values()], axis=0) if holding else None
@@ -183,7 +199,7 @@ class Noise(ReceptorRule):
                 here = groups[name][keep] if at == "places" else holding[name][site]
                 some = np.flatnonzero(here)
                 parts = [(uses, kernel[some], far[some]) for uses, kernel, far in kernels.values()]
-                self._hold(model, at, keep, some, name, _levels(levels), [names[k] for k in some], site[some], parts)
+                self._hold(model, at, keep, some, name, levels, [names[k] for k in some], site[some], parts)
 
     def _hold(
         self,
@@ -192,7 +208,7 @@ class Noise(ReceptorRule):
         keep: Any,
         some: Ints,
         name: str,
-        levels: Mapping[str, float],
+        levels: Levels,
         names: list[str],
         site: Ints,
         kernels: list[tuple[list[int], Floats, Floats]],
@@ -204,36 +220,38 @@ class Noise(ReceptorRule):
         key = f"rules ({self.label}), {'places' if at == 'places' else 'limits'}.{name}"
         found: list[Receptors] = []
         lifts: list[list[Floats]] = []
-        out = np.zeros(len(names), dtype=bool)
+        skipped: list[Bools] = []
+        barred = np.zeros(len(names), dtype=bool)
         for metric, limit in levels.items():
             known = d.around.background(self._background(metric), "noise", at, f"{key}, background")
             heard = None if known is None else 10 ** (known[keep][some] / 10)
             told = Told("dB(A)", levels=True)
             room, excluded = self.rooms(energy(limit), heard, limit, names, f"{key} ({metric})", told)
-            out |= excluded
+            barred |= excluded
             parts = []
             for uses, kernel, far in kernels:
                 weights = np.zeros(len(d.uses))
                 for u in uses:
-                    weights[u] = sound_energy(d.uses[u], metric, d.around.section.period_hours)  # type: ignore[arg-type]
+                    weights[u] = sound_energy(d.uses[u], metric, d.around.section.period_hours)
                 if weights.any():
                     parts.append(part(weights, kernel, far, room))
             if parts:
                 found.append(Receptors([f"{name}_{metric}_{n}" for n in names], site, parts))
+                # Of a building that is kept where the use is barred no receptor is looked at, at this level.
+                skipped.append(excluded if at == "places" else np.isin(site, site[excluded]))
                 lifts.append([(energy(limit + m.reduction) - energy(limit)) / room + 1.0 for m in self._classes])
         use = None if at == "places" else d.use_index[name]
         if use is not None:
-            barred = np.unique(site[out])
-            self.exclude(model, use, barred)
-            # Of a building that may not hold the use no receptor is looked at, kept or not.
-            out = np.isin(site, barred)
+            self.exclude(model, use, np.unique(site[barred]))
         columns = self._insulation(model, use) if self.mitigation and use is not None else []
         rows = 0
         for i, own in enumerate(found):
-            idle = out.copy()
+            idle = skipped[i].copy()
             for j, other in enumerate(found):
-                if i != j:
+                # What is missed is paid for level by level, and insulation lifts each by a factor of its own.
+                if i != j and self.price is None and not self.mitigation:
                     implied = dominated(own, other)
+                    implied &= ~skipped[j]
                     idle |= implied & ~dominated(other, own) if j > i else implied
             chosen = [(c, lift[~idle]) for c, lift in zip(columns, lifts[i], strict=False)]
             rows += hold(self, model, own.at(~idle), use, chosen)
@@ -288,9 +306,11 @@ class Noise(ReceptorRule):
         for group, levels in self.places.items():
             table = evidence.receptors["places"]
             table = table[(table["group"] == group).to_numpy(dtype=bool)]
-            for metric, limit in _levels(levels).items():
+            for metric, limit in levels.items():
                 own, background = self._arriving(evidence, table, metric)
-                yield self._verdict(table, own, background, np.full(len(table), limit), f"{group}, {metric}", limit)
+                counted, looked = self.counted(evidence, table, background, energy(limit))
+                at, allowed = np.flatnonzero(looked), np.full(int(looked.sum()), limit)
+                yield from self._verdict(table.iloc[at], own[at], counted[at], allowed, f"{group}, {metric}", limit)
         if self.budget is not None:
             for use in self.limits:
                 scope = [f"insulation of {use}"]
@@ -303,31 +323,26 @@ class Noise(ReceptorRule):
         if table.empty:
             return
         lifted = self._lifted(evidence, table, use)
-        for metric, limit in _levels(levels).items():
+        for metric, limit in levels.items():
             own, background = self._arriving(evidence, table, metric)
             counted, looked = self.counted(evidence, table, background, energy(limit))
             label = use if metric == "loudest" else f"{use}, {metric}"
             at = np.flatnonzero(looked)
-            if len(at):
-                yield self._verdict(table.iloc[at], own[at], counted[at], limit + lifted[at], label, limit)
+            yield from self._verdict(table.iloc[at], own[at], counted[at], limit + lifted[at], label, limit)
 
     def _verdict(
-        self, table: pd.DataFrame, own: Floats, background: Floats | None, allowed: Floats, label: str, limit: float
-    ) -> Check:
-        heard = own if background is None else own + background
-        left = energy(limit) - (0.0 if background is None else background)
-        level = 10.0 * np.log10(np.maximum(heard, 1.0))
-        return next(
-            self.verdict(
-                table["receptor"].tolist(),
-                level,
-                allowed,
-                "dB(A)",
-                missed=(heard - 10 ** (allowed / 10)) / left,
-                missed_unit="times the limit's energy",
-                absolute=DECIBEL_TOLERANCE,
-                name=f"{self.label} at {label}",
-            )
+        self, table: pd.DataFrame, own: Floats, background: Floats, allowed: Floats, label: str, limit: float
+    ) -> Iterator[Check]:
+        heard = own + background
+        yield from self.verdict(
+            table["receptor"].tolist(),
+            10.0 * np.log10(np.maximum(heard, 1.0)),
+            allowed,
+            "dB(A)",
+            missed=(heard - 10 ** (allowed / 10)) / (energy(limit) - background),
+            missed_unit="times the limit's energy",
+            absolute=DECIBEL_TOLERANCE,
+            name=f"{self.label} at {label}",
         )
 
     def _arriving(self, evidence: Evidence, table: pd.DataFrame, metric: str) -> tuple[Floats, Floats | None]:
@@ -345,7 +360,7 @@ class Noise(ReceptorRule):
             return lifted
         building = table["building"].to_numpy(dtype=int)
         excess = np.full(len(table), -np.inf)
-        for metric, limit in _levels(self.limits[use]).items():
+        for metric, limit in self.limits[use].items():
             own, background = self._arriving(evidence, table, metric)
             counted, _ = self.counted(evidence, table, background, energy(limit))
             excess = np.maximum(excess, 10 * np.log10(np.maximum(own + counted, 1e-9)) - limit)
@@ -372,11 +387,6 @@ class Noise(ReceptorRule):
         if not self.score_per_cost:
             return 0.0
         return -self.score_per_cost * sum(self._cost(evidence, use) for use in self.limits)
-
-
-def _levels(levels: Levels) -> dict[str, float]:
-    """Return levels by name; a single one holds while the loudest period's work goes on."""
-    return {str(k): v for k, v in levels.items()} if isinstance(levels, Mapping) else {"loudest": levels}
 
 
 def _cut(kernel: Floats, reach: float | None) -> tuple[Floats, Floats]:

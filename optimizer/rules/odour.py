@@ -76,6 +76,7 @@ class Odour(ReceptorRule):
             if emission(each, "odour"):
                 stacks.setdefault(each.stack_height, np.zeros(len(d.uses)))[u] = emission(each, "odour")
         if not stacks:
+            model.notes.append(f"{self.label}: no use gives off odour; the limit cannot bind.")
             return
         sides = [("middles", name, limit) for name, limit in self.limits.items()]
         sides += [("places", name, limit) for name, limit in self.places.items()]

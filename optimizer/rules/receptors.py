@@ -115,9 +115,10 @@ class ReceptorRule(Rule):
         if self.exceeded == "own":
             return np.where(gone, 0.0, background), np.ones(len(table), dtype=bool)
         building = table["building"].to_numpy(dtype=int)
-        kept = (evidence.buildings["action"] == "keep").to_numpy()[building]
+        # Places that the plan does not build have no building, -1, and stand for themselves.
+        kept = np.append((evidence.buildings["action"] == "keep").to_numpy(), False)[building]
         exposed = np.isin(building, building[gone])
-        return background, ~(exposed & kept)
+        return np.where(gone & (building < 0), 0.0, background), ~((exposed & kept) | (gone & (building < 0)))
 
 
 class Told:

@@ -38,7 +38,7 @@ def test_the_terms_are_those_agreed(example):
     assert len(programme.min_share) == 4
     assert programme.max_share == {"workshop": 0.25}
     assert next(rule for rule in study.rules if rule.kind == "demolition").max_share == 0.4
-    assert next(rule for rule in study.rules if rule.kind == "noise").limits == {"housing": 63}
+    assert next(rule for rule in study.rules if rule.kind == "noise").limits == {"housing": {"loudest": 63}}
     assert (study.objective.proximity, study.objective.mixing, study.objective.neighbourhood_size) == (0.6, 0.4, 250)
     assert study.uses["workshop"].sound_power["night"] == 62
     assert len(study.linkages) >= 5

@@ -203,3 +203,16 @@ def test_the_worst_hour_is_worse_than_the_year():
     year, hour = checked(asked, lots(2), ["redevelop"] * 2, floors)
     assert hour.value > 3 * year.value > 0
     assert area(solve(asked, lots(2)), "homes") > 0
+
+
+def test_the_worst_of_many_hours_has_no_price_and_backgrounds_belong_to_limits():
+    with pytest.raises(StudyError, match="has no price"):
+        dusty(rules=[{"kind": "air", "hourly": {"homes": {"pm25": 10}}, "price": 0.1}])
+    with pytest.raises(StudyError, match=r"background\.no2: no limit names no2"):
+        dusty(rules=[{"kind": "air", "limits": {"homes": {"pm25": 10}}, "background": {"no2": 3}}])
+
+
+def test_work_of_short_days_emits_faster():
+    use = Use("making", "Making", "#000000", 5.0, hours={"evening": 0, "night": 0}, emissions={"no2": 1.0})
+    hours = {"day": 10.0, "evening": 6.0, "night": 8.0}
+    assert emission(use, "no2", working=True, hours=hours) == pytest.approx(2.4 * emission(use, "no2"))

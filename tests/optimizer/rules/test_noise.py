@@ -122,13 +122,14 @@ def missed_at_facades(rule, s):
             for a, b in ((1, 0), (-1, 0), (0, 1), (0, -1)):
                 at = s.xy[i] + side / 2 * np.array([a, b])
                 heard = sum(s.area[j, 0] * 1e6 * arriving(s.xy[j], at, i) for j in range(len(s.xy)) if j != i)
-                total += max(heard / 10 ** (limit / 10) - 1.0, 0.0)
+                for level in limit.values() if isinstance(limit, dict) else [limit]:
+                    total += max(heard / 10 ** (level / 10) - 1.0, 0.0)
     return total
 
 
 @st.composite
 def facade_rules(draw):
-    limit = draw(st.sampled_from([44.0, 48.0, 51.0, 54.0, 57.0]))
+    limit = draw(st.sampled_from([44.0, 48.0, 51.0, 54.0, 57.0, {"day": 54.0, "night": 48.0}]))
     rule = {"kind": "noise", "limits": {draw(st.sampled_from(["homes", "shops"])): limit}}
     return rule | draw(st.sampled_from([{}, {"where": "zone == 'A'"}]))
 
@@ -319,3 +320,56 @@ def test_establishments_are_spread_over_their_floor():
     }
     (use,) = study(uses={"making": making, "homes": NIGHT["homes"]}, linkages=[], parcels={}).use_list[:1]
     assert use.sound_power["day"] == pytest.approx(90 - 10 * math.log10(500))
+
+
+def loud_neighbour(rule, **facts):
+    """Homes on lot L0 and making on L1 that stay, L2 vacant; what the rule makes of it."""
+    asked = study(rules=[rule, {"kind": "locked", "where": ["L0", "L1"]}], uses=NIGHT)
+    frame = lots(3, storeys=[1, 4, 0], gfa_homes=[240.0, 0, 0], gfa_making=[0, 960.0, 0], **facts)
+    return solve(asked, frame)
+
+
+def test_a_background_too_loud_at_one_level_leaves_the_other_level_of_kept_homes_alone():
+    """By night what is there already passes the limit; by day the neighbour does."""
+    rule = {"kind": "noise", "limits": {"homes": {"day": 45, "night": 50}}, "background": {"night": 60.0}}
+    with pytest.raises(InfeasibleError):
+        loud_neighbour({**rule, "exceeded": "exclude"})
+    found = levels(loud_neighbour({**rule, "limits": {"homes": {"day": 70, "night": 50}}, "exceeded": "exclude"}))
+    assert set(found) == {"noise at homes, day"}
+
+
+def test_silent_uses_are_held_against_the_background_too():
+    silent = {name: {**fields, "sound_power": {}} for name, fields in NIGHT.items()}
+    rule = {"kind": "noise", "limits": {"homes": {"day": 60}}, "background": 70.0}
+    plan = solve(study(rules=[{**rule, "exceeded": "exclude"}], uses=silent), lots(2))
+    assert area(plan, "homes") == 0
+
+
+def test_insulation_lifts_each_level_by_its_own_factor():
+    """Next to no room is left by night, so that insulation lifts the limit by night much further than by day."""
+    limits = {"homes": {"day": 50, "night": 60}}
+    rule = {"kind": "noise", "limits": limits, "background": {"night": 59.9}, "mitigation": [{"reduction": 12}]}
+    plan = solve(study(rules=[rule], uses=NIGHT), lots(6, columns=3))
+    assert all(check["satisfied"] for check in plan.result["rules"])
+
+
+def test_periods_of_no_length_are_silent():
+    use = Use("making", "Making", "#000000", 5.0, sound_power={"day": 60, "night": 50}, heavy_trips={"evening": 3.0})
+    hours = {"day": 16.0, "evening": 0.0, "night": 8.0}
+    assert sound_energy(use, "evening", hours) == 0
+    assert sound_energy(use, "daytime", hours) == pytest.approx(1e6)
+
+
+@pytest.mark.parametrize(
+    ("rule", "said"),
+    [
+        ({"limits": {"homes": {"nacht": 50}}}, r"limits\.homes\.nacht"),
+        ({"limits": {"homes": {"day": 50}}, "background": {"night": 40}}, r"background\.night: no limit names night"),
+        ({"limits": {"homes": 50}, "background": "road"}, r"rules\[0\]\.background = 'road': unknown"),
+        ({"places": {"schools": 50}}, r"rules\[0\]\.places\.schools = 'schools': unknown"),
+        ({}, "limits and places are both missing"),
+    ],
+)
+def test_what_is_wrong_is_named(rule, said):
+    with pytest.raises(StudyError, match=said):
+        study(rules=[{"kind": "noise", **rule}])
