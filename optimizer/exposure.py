@@ -167,7 +167,7 @@ def hold(rule: Rule, model: Model, found: Receptors, use: int | None, lifts: Seq
     if use is None:
         upper = np.ones(len(row))
     else:
-        for columns, factor in present(model, use):
+        for columns, factor in model.holding(use):
             terms.append((row, columns[found.site], factor[found.site] * (most - 1.0)))
         for columns, factor in lifts:
             terms.append((row, columns[found.site], -(np.minimum(factor, most) - 1.0)))
@@ -175,11 +175,6 @@ def hold(rule: Rule, model: Model, found: Receptors, use: int | None, lifts: Seq
     if use is not None and rule.price is None and not lifts:
         _storeys_too_many(rule, model, found, use, d)
     return len(row)
-
-
-def present(model: Model, use: int) -> list[tuple[Ints, Floats]]:
-    """Return (columns, factors), shape (S,): their sum is 1 where a building holds a use."""
-    return model.holding(use)
 
 
 def _altogether(model: Model, weight: Floats, emitted: Ints) -> Ints:
@@ -207,7 +202,7 @@ def _storeys_too_many(rule: Rule, model: Model, found: Receptors, use: int, d: D
                 continue
             row, excess = np.arange(len(r)), (most[s] - allowed[r, s])
             name = d.uses[u].name
-            held = [(row, columns[r], factor[r] * excess / most[s]) for columns, factor in present(model, use)]
+            held = [(row, columns[r], factor[r] * excess / most[s]) for columns, factor in model.holding(use)]
             model.program.rows(
                 [
                     f"{rule.label}_{name}_{model.site_names[b]}_beside_{model.site_names[a]}"

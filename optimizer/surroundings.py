@@ -250,6 +250,10 @@ class Surroundings:
             shapely.get_coordinates(self.places.geometry),
         )
 
+    def group(self, name: str) -> NDArray[np.bool_]:
+        """Return which places belong to a table of ``[pollution.places]``, shape (places,)."""
+        return np.asarray(self.places["group"] == name, dtype=bool)
+
     def background(self, name: str | float | None, kind: Literal["noise", "air"], at: At, key: str) -> Floats | None:
         """Return what is there already at receptors, dB(A) or µg/m³: a raster of the study, or one number.
 

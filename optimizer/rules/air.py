@@ -133,10 +133,7 @@ class Air(ReceptorRule):
         label = f"rules ({self.label}), {key}.{name}.{pollutant}"
         names, site, xy = points_of(d, at)
         use = None if at == "places" else d.use_index[name]
-        if use is None:
-            keep = (d.around.places["group"] == name).to_numpy(dtype=bool)
-        else:
-            keep = self.may_hold(model, use)[site]
+        keep = d.around.group(name) if use is None else self.may_hold(model, use)[site]
         names, site, xy = [n for n, kept in zip(names, keep, strict=True) if kept], site[keep], xy[keep]
         known = d.around.background(self.background.get(pollutant), "air", at, f"{label}, background")
         told = Told("µg/m³", levels=False)
@@ -198,5 +195,4 @@ class Air(ReceptorRule):
     def _receptors(self, evidence: Evidence, at: At, name: str) -> pd.DataFrame:
         if at == "middles":
             return self.receptors_of(evidence, at, name)
-        table = evidence.receptors["places"]
-        return table[(table["group"] == name).to_numpy(dtype=bool)]
+        return evidence.places_in(name)

@@ -150,6 +150,11 @@ class Evidence:
     heard: dict[Any, dict[Any, Floats]] = field(default_factory=dict, repr=False)
     _walked: dict[float, Floats] = field(default_factory=dict, repr=False)
 
+    def places_in(self, group: str) -> pd.DataFrame:
+        """Return the receptors at the places of one table of ``[pollution.places]``."""
+        table = self.receptors["places"]
+        return table[np.asarray(table["group"] == group, dtype=bool)]
+
     def chosen(self, where: str | list[str] | None, rule: str) -> np.ndarray:
         """Return the parcels an expression or a list of ids selects, shape (P,)."""
         from optimizer.district import select
@@ -272,6 +277,8 @@ class Check:
         return 0.0 if self.price is None else self.price * self.missed
 
 
+HOLDS = 0.01
+"""Floor area from which a finished building holds a use, m²."""
 TOLERANCE = 1e-5
 """Relative excess over a limit put down to the solver's feasibility tolerance and rounding in files."""
 

@@ -15,7 +15,7 @@ from pydantic import Field, model_validator
 from shapely.ops import nearest_points
 
 from optimizer.emissions import METRICS, Metric, energy, sound_energy
-from optimizer.rules.base import Check, Evidence, Rule
+from optimizer.rules.base import HOLDS, Check, Evidence, Rule
 
 if TYPE_CHECKING:
     from optimizer.district import District, Floats, Ints
@@ -23,8 +23,6 @@ if TYPE_CHECKING:
 
 Levels = Annotated[dict[Metric, Annotated[float, Field(ge=0, le=140, allow_inf_nan=False)]], Field(min_length=1)]
 
-HOLDS = 0.01
-"""Floor area from which a building holds a use, m²."""
 TOLERANCE = 0.005
 """Excess put down to the solver's feasibility tolerance and rounding, dB."""
 SPAN = 30
@@ -126,7 +124,7 @@ class EmissionQuota(Rule):
                     names = [f"{use}_{metric}_{model.site_names[s]}" for s in site]
                     self._hear(model, plots, names, d.xy[site], d.parcel_of[site], energy(limit), (u, site))
             for group, levels in self.places.items():
-                table = d.around.places[(d.around.places["group"] == group).to_numpy(dtype=bool)]
+                table = d.around.places[d.around.group(group)]
                 none, points = np.full(len(table), -1), shapely.get_coordinates(table.geometry)
                 for metric, limit in self._told(levels, metrics):
                     names = [f"{group}_{metric}_{place}" for place in table["place"]]
@@ -263,7 +261,7 @@ class EmissionQuota(Rule):
         held : (use, sites of shape (R,)), or None
             The limited use; None where the limit holds whatever is built.
         """
-        from optimizer.exposure import BINDS, SELDOM, SMALL, knapsack, present
+        from optimizer.exposure import BINDS, SELDOM, SMALL, knapsack
 
         squared = ((xy[:, None, :] - plots.at[None, :, :]) ** 2).sum(axis=2)
         arriving = plots.unit[None, :] / (4.0 * math.pi * np.maximum(squared, 1.0)) / limit
@@ -277,7 +275,7 @@ class EmissionQuota(Rule):
         there = []
         if held is not None:
             site = held[1][binding]
-            there = [(columns[site], factor[site]) for columns, factor in present(model, held[0])]
+            there = [(columns[site], factor[site]) for columns, factor in model.holding(held[0])]
         self.rows(
             model,
             names,
@@ -364,8 +362,7 @@ class EmissionQuota(Rule):
                 names = [name for name, there in zip(evidence.building_names, holds, strict=True) if there]
                 yield from self._heard(buildings[holds], names, "parcel_id", sources, levels, metric, use)
             for group, levels in self.places.items():
-                table = evidence.receptors["places"]
-                table = table[(table["group"] == group).to_numpy(dtype=bool)]
+                table = evidence.places_in(group)
                 yield from self._heard(table, list(table["receptor"]), None, sources, levels, metric, group)
 
     def _heard(

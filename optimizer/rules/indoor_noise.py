@@ -10,7 +10,7 @@ import numpy as np
 from pydantic import Field, field_validator, model_validator
 
 from optimizer.emissions import PERIODS
-from optimizer.rules.base import TOLERANCE, Check, Evidence, Rule
+from optimizer.rules.base import HOLDS, TOLERANCE, Check, Evidence, Rule
 
 if TYPE_CHECKING:
     from optimizer.district import Bools
@@ -20,8 +20,6 @@ Decibel = Annotated[float, Field(ge=0, le=140, allow_inf_nan=False)]
 Period = Literal["day", "evening", "night"]
 Levels = Annotated[dict[Period, Decibel], Field(min_length=1)]
 
-HOLDS = 0.01
-"""Floor area from which a building holds a use, m²."""
 DECIBEL_TOLERANCE = 0.005
 """Excess over a limit put down to rounding, dB."""
 

@@ -182,7 +182,7 @@ class Noise(ReceptorRule):
         holding = {use: self.may_hold(model, d.use_index[use]) for use in self.limits}
         _, everywhere, _ = points_of(d, self._at)
         asked = np.any([holds[everywhere] for holds in holding.values()], axis=0) if holding else None
-        groups = {group: (d.around.places["group"] == group).to_numpy(dtype=bool) for group in self.places}
+        groups = {group: d.around.group(group) for group in self.places}
         sides: list[tuple[At, Any]] = [(self._at, asked)] if asked is not None else []
         sides += [("places", np.any(list(groups.values()), axis=0))] if groups else []
         for at, keep in sides:
@@ -304,8 +304,7 @@ class Noise(ReceptorRule):
         for use, levels in self.limits.items():
             yield from self._judged(evidence, use, levels)
         for group, levels in self.places.items():
-            table = evidence.receptors["places"]
-            table = table[(table["group"] == group).to_numpy(dtype=bool)]
+            table = evidence.places_in(group)
             for metric, limit in levels.items():
                 own, background = self._arriving(evidence, table, metric)
                 counted, looked = self.counted(evidence, table, background, energy(limit))

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from optimizer.district import Floats
     from optimizer.exposure import Receptors
     from optimizer.model import Model
+    from optimizer.surroundings import At
 
 
 class Odour(ReceptorRule):
@@ -78,16 +79,13 @@ class Odour(ReceptorRule):
         if not stacks:
             model.notes.append(f"{self.label}: no use gives off odour; the limit cannot bind.")
             return
-        sides = [("middles", name, limit) for name, limit in self.limits.items()]
+        sides: list[tuple[At, str, float]] = [("middles", name, limit) for name, limit in self.limits.items()]
         sides += [("places", name, limit) for name, limit in self.places.items()]
         for at, name, limit in sides:
             use = None if at == "places" else d.use_index[name]
-            everywhere = points_of(d, at)[1]  # type: ignore[arg-type]
-            if use is None:
-                keep = (d.around.places["group"] == name).to_numpy(dtype=bool)
-            else:
-                keep = self.may_hold(model, use)[everywhere]
-            names, site, xy = points_of(d, at, keep)  # type: ignore[arg-type]
+            everywhere = points_of(d, at)[1]
+            keep = d.around.group(name) if use is None else self.may_hold(model, use)[everywhere]
+            names, site, xy = points_of(d, at, keep)
             # µg/m³ for 1 g/s is OU/m³ for 1,000,000 OU/s.
             room = np.full(len(names), self.threshold / self.peak * 1e6)
             flows = [(weights, plume(d, site, xy, stack)) for stack, weights in stacks.items()]
@@ -108,8 +106,6 @@ class Odour(ReceptorRule):
         use: int | None,
         limit: float,
     ) -> None:
-        from optimizer.exposure import present
-
         program = model.program
         most = [found.most(model) for _, found in winds]
         possible = np.zeros(len(names))
@@ -143,7 +139,7 @@ class Odour(ReceptorRule):
         held = []
         upper = np.full(len(rows), limit)
         if use is not None:
-            held = [(rows, c[where], f[where] * (most_hours - limit)) for c, f in present(model, use)]
+            held = [(rows, c[where], f[where] * (most_hours - limit)) for c, f in model.holding(use)]
             upper = most_hours
         label = model.district.uses[use].name if use is not None else "places"
         self.rows(
@@ -158,9 +154,8 @@ class Odour(ReceptorRule):
         """Count the hours in which more than the threshold arrives, source by source and wind by wind."""
         from optimizer.breathed import odour_hours
 
-        given = evidence.receptors["places"]
         sides = [(use, limit, self.receptors_of(evidence, "middles", use)) for use, limit in self.limits.items()]
-        sides += [(n, limit, given[(given["group"] == n).to_numpy(dtype=bool)]) for n, limit in self.places.items()]
+        sides += [(n, limit, evidence.places_in(n)) for n, limit in self.places.items()]
         for name, limit, table in sides:
             if table.empty:
                 continue

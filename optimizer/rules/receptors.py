@@ -8,7 +8,7 @@ import numpy as np
 from pydantic import Field
 
 from optimizer.errors import StudyError
-from optimizer.rules.base import Evidence, Rule
+from optimizer.rules.base import HOLDS, Evidence, Rule
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -17,8 +17,6 @@ if TYPE_CHECKING:
     from optimizer.model import Model
     from optimizer.surroundings import At
 
-HOLDS = 0.01
-"""Floor area from which a building holds a use, m²."""
 Exceeded = Literal["error", "exclude", "own"]
 
 

@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_serializer, model_valid
 from scipy.spatial import cKDTree
 from scipy.spatial.distance import cdist
 
-from optimizer.rules.base import TOLERANCE, Check, Evidence, Positive, Rule
+from optimizer.rules.base import HOLDS, TOLERANCE, Check, Evidence, Positive, Rule
 
 if TYPE_CHECKING:
     from optimizer.district import Bools, District, Floats, Ints
@@ -22,8 +22,6 @@ if TYPE_CHECKING:
 Term = tuple[Any, Any, Any]
 
 STEPS = [10.0, 30.0, 50.0, 100.0, 200.0, 300.0, 500.0, 700.0, 1000.0, 1500.0]
-HOLDS = 0.01
-"""Floor area from which a building holds a use, m²."""
 SEEN = 2.0
 """Multiple of a distance up to which a check measures, so that tables show by how much it holds."""
 SELDOM = 0.5

@@ -13,7 +13,7 @@ from scipy.optimize import linprog
 from scipy.spatial.distance import cdist
 
 from optimizer.errors import StudyError
-from optimizer.rules.base import Check, Evidence, Names, Positive, Rule, Share
+from optimizer.rules.base import HOLDS, Check, Evidence, Names, Positive, Rule, Share
 from optimizer.service import NEAR, Served, Service, Terms
 
 if TYPE_CHECKING:
@@ -23,8 +23,6 @@ if TYPE_CHECKING:
 
 Count = Annotated[int, Field(ge=0)]
 
-HOLDS = 0.01
-"""Floor area above which a finished building holds a use, m²."""
 SERVED = 1e-6
 """Weight of a client above which it is served somewhere."""
 MOST_STOREYS = 200.0
