@@ -40,6 +40,8 @@ CUT_EVERY = 4
 """Tiles after which the relaxation is tightened, and entropy cut at the plan again."""
 FIRST_GAPS = (0.02, 0.005)
 """Relative gaps of the first rounds of branch and bound."""
+SHARP = 1e-7
+"""How near to whole a number is in small programs: a millionth of a floor has an entropy that keeps a bound of 0 open."""
 SMALL, LARGE = 200, 1500
 """Integer columns from which first plans are found before branch and bound, and from which they are improved before."""
 
@@ -189,6 +191,8 @@ class _Run:
             highs.setOptionValue("presolve", presolve)
             highs.setOptionValue("mip_rel_gap", max(gap, 1e-9))
             highs.setOptionValue("mip_abs_gap", 1e-9)
+            if int(arrays.integer.sum()) <= SMALL:
+                highs.setOptionValue("mip_feasibility_tolerance", SHARP)
             if self.x is not None:
                 start_from(highs, exact_entropy(self.problem.scales, self.x))
             answer = run(highs, self.clock, self.clock.left, self.heard, self.enough(arrays))
