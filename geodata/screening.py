@@ -13,7 +13,6 @@ from functools import cached_property
 import numpy as np
 import shapely
 from numpy.typing import NDArray
-from scipy.spatial import cKDTree
 
 from geodata.errors import GeodataError
 from geodata.propagation import BANDS, Conditions, diffraction, energy, level
@@ -106,13 +105,6 @@ class _Crossings:
     right: FloatArray
 
 
-def pairs_within(sources: FloatArray, receptors: FloatArray, reach: float) -> IntArray:
-    """Return the pairs of source and receptor, by x and y, within a reach of one another, m, shape (pairs, 2), in order."""
-    near = cKDTree(sources[:, :2]).sparse_distance_matrix(cKDTree(receptors[:, :2]), reach, output_type="ndarray")
-    order = np.lexsort((near["j"], near["i"]))
-    return np.column_stack([near["i"][order], near["j"][order]]).astype(np.int64)
-
-
 def screening(
     screens: Screens,
     sources: FloatArray,
@@ -134,7 +126,7 @@ def screening(
     sources, receptors : ndarray, shape (points, 3)
         x, y, z, m. For points of unknown height, z is the highest.
     pairs : ndarray of int, shape (pairs, 2)
-        Rows of sources and receptors, as of `pairs_within`.
+        Rows of sources and receptors.
     conditions : Conditions, optional
         For the cap. It holds over the top, and so for the sum; ways around a side have none (ISO/TR 17534-3, 5.3).
     lowest : tuple of ndarray, shapes (sources,) and (receptors,), optional

@@ -22,7 +22,6 @@ METRICS = {
     "den": "day-evening-night level, Lden: 5 dB on the evening, 10 dB on the night",
     "loudest": "level while the loudest period's work goes on",
 }
-POLLUTANTS = ("pm25", "pm10", "no2", "odour")
 SECONDS = 365.25 * 24 * 3600
 """Seconds of a year."""
 

@@ -221,7 +221,7 @@ class Surroundings:
     @cached_property
     def size(self) -> Floats:
         """Largest dimension of each footprint, m, shape (S,)."""
-        return sizes(self.footprints)
+        return np.asarray(2.0 * shapely.minimum_bounding_radius(self.footprints))
 
     @cached_property
     def facades(self) -> tuple[Ints, Floats]:
@@ -301,11 +301,6 @@ def receptor_tables(
                 facts[f"background_{name}"] = around.background(name, kind, at, f"pollution.background.{name}")
         tables[at] = gpd.GeoDataFrame(facts, geometry=shapely.points(xy), crs=around.sites.crs)
     return tables
-
-
-def sizes(shapes: NDArray[np.object_]) -> Floats:
-    """Return the largest dimension of polygons, m, shape (n,): twice the radius of the circle around each."""
-    return np.asarray(2.0 * shapely.minimum_bounding_radius(shapes))
 
 
 def read_surroundings(

@@ -131,10 +131,10 @@ class Air(ReceptorRule):
         key, name, pollutant = of
         d = model.district
         label = f"rules ({self.label}), {key}.{name}.{pollutant}"
-        names, site, xy = points_of(d, at)
         use = None if at == "places" else d.use_index[name]
-        keep = d.around.group(name) if use is None else self.may_hold(model, use)[site]
-        names, site, xy = [n for n, kept in zip(names, keep, strict=True) if kept], site[keep], xy[keep]
+        # Of middles there is one a site.
+        keep = d.around.group(name) if use is None else self.may_hold(model, use)
+        names, site, xy = points_of(d, at, keep)
         known = d.around.background(self.background.get(pollutant), "air", at, f"{label}, background")
         told = Told("µg/m³", levels=False)
         room, out = self.rooms(limit, None if known is None else known[keep], limit, names, label, told)

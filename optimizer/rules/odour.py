@@ -83,8 +83,7 @@ class Odour(ReceptorRule):
         sides += [("places", name, limit) for name, limit in self.places.items()]
         for at, name, limit in sides:
             use = None if at == "places" else d.use_index[name]
-            everywhere = points_of(d, at)[1]
-            keep = d.around.group(name) if use is None else self.may_hold(model, use)[everywhere]
+            keep = d.around.group(name) if use is None else self.may_hold(model, use)
             names, site, xy = points_of(d, at, keep)
             # µg/m³ for 1 g/s is OU/m³ for 1,000,000 OU/s.
             room = np.full(len(names), self.threshold / self.peak * 1e6)
