@@ -8,11 +8,17 @@ import shapely
 from numpy.typing import NDArray
 from scipy import sparse
 from scipy.sparse import csgraph
+from scipy.spatial import cKDTree
 
 from geodata.sites import inner_points
 from geodata.walking import DEFAULT_SNAP, meet
 
+FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
+
+TIE = 1e-3
+"""Distances that differ by less are equal, m."""
+CHUNK = 256
 
 
 def blocks(sites: gpd.GeoDataFrame, streets: gpd.GeoDataFrame | None = None, snap: float = DEFAULT_SNAP) -> IntArray:
@@ -22,7 +28,6 @@ def blocks(sites: gpd.GeoDataFrame, streets: gpd.GeoDataFrame | None = None, sna
     parcel stay together.
     """
     parcel = sites["parcel"].to_numpy()
-    first = np.unique(parcel, return_index=True)[1]
     label = _touching(sites)
     if streets is not None and len(streets):
         parts = shapely.get_parts(shapely.force_2d(np.asarray(streets.to_crs(sites.crs).geometry.dropna().array)))
@@ -34,8 +39,8 @@ def blocks(sites: gpd.GeoDataFrame, streets: gpd.GeoDataFrame | None = None, sna
             which, face = shapely.STRtree(faces).query(points, predicate="within")
             label = label.copy()
             label[which] = label.max() + 1 + face
-    whole = dict(zip(parcel[first], label[first], strict=True))
-    return np.unique([whole[p] for p in parcel], return_inverse=True)[1].astype(np.int64)
+    first, of = np.unique(parcel, return_index=True, return_inverse=True)[1:]
+    return np.unique(label[first][of], return_inverse=True)[1].astype(np.int64)
 
 
 def _touching(sites: gpd.GeoDataFrame) -> IntArray:
@@ -60,22 +65,46 @@ def neighbourhoods(sites: gpd.GeoDataFrame, size: float) -> IntArray:
     xy = inner_points(sites)
     order = np.argsort(sites["site_id"].to_numpy(dtype=str), kind="stable")
     xy = xy[order]
-
-    def furthest(distance: NDArray[np.float64]) -> int:
-        return int(np.flatnonzero(distance >= distance.max() - 1e-3)[0])
-
-    centre = furthest(np.linalg.norm(xy - xy.mean(axis=0), axis=1))
-    nearest = np.full(len(xy), np.inf)
+    tree = cKDTree(xy)
+    furthest = _Furthest(len(xy))
     label = np.zeros(len(xy), dtype=np.int64)
     count = 0
+    furthest.lower(np.arange(len(xy)), np.linalg.norm(xy - xy.mean(axis=0), axis=1))
+    centre, reach = furthest.find()[0], np.inf
+    furthest = _Furthest(len(xy))
     while True:
-        distance = np.linalg.norm(xy - xy[centre], axis=1)
-        closer = distance < nearest - 1e-3
-        label[closer], nearest[closer] = count, distance[closer]
+        # No site further from the centre than every site's own centre can come nearer to one.
+        near = np.arange(len(xy)) if np.isinf(reach) else np.array(tree.query_ball_point(xy[centre], reach))
+        distance = np.linalg.norm(xy[near] - xy[centre], axis=1)
+        closer = distance < furthest.distance[near] - TIE
+        label[near[closer]] = count
+        furthest.lower(near[closer], distance[closer])
         count += 1
-        if nearest.max() <= size / 2:
+        centre, reach = furthest.find()
+        if reach <= size / 2:
             break
-        centre = furthest(nearest)
     result = np.empty(len(xy), dtype=np.int64)
     result[order] = label
     return np.unique(result, return_inverse=True)[1].astype(np.int64)
+
+
+class _Furthest:
+    """Distances that only fall, and which is the largest: kept by chunks, so that finding it does not look at all."""
+
+    def __init__(self, count: int) -> None:
+        self._chunks = np.full((-(-count // CHUNK), CHUNK), -np.inf)
+        self.distance = self._chunks.reshape(-1)[:count]
+        self.distance[:] = np.inf
+        self._largest = self._chunks.max(axis=1)
+
+    def lower(self, at: IntArray, distance: FloatArray) -> None:
+        """Set some of the distances."""
+        self.distance[at] = distance
+        chunks = np.unique(at // CHUNK)
+        self._largest[chunks] = self._chunks[chunks].max(axis=1)
+
+    def find(self) -> tuple[int, float]:
+        """Return the first distance that is the largest but for a tie, and the largest."""
+        largest = self._largest.max()
+        chunk = int(np.argmax(self._largest >= largest - TIE))
+        return chunk * CHUNK + int(np.argmax(self._chunks[chunk] >= largest - TIE)), float(largest)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import geopandas as gpd
 import networkx as nx
@@ -25,6 +27,12 @@ DEFAULT_SNAP = 1.0
 """Street ends this near one another are joined, m."""
 MAX_ACCESS = 300.0
 """Doors further than this from any street reach nothing, m."""
+PARTS_NAMED, DOORS_NAMED = 6, 8
+"""Parts of a network, and parcels of each, that findings name."""
+TOGETHER = 256
+"""Doors whose distances are found together."""
+LARGE_PART, FIRST_RADIUS = 1000, 4.0
+"""Shapes of a part that is bridged by itself, and the first circle in which others are looked for, m."""
 
 
 @dataclass(frozen=True)
@@ -118,8 +126,9 @@ def meet(lines: np.ndarray, snap: float) -> np.ndarray:
     along = shapely.line_locate_point(lines[line], ends[end])
     inner = (end % len(lines) != line) & (along > snap) & (along < shapely.length(lines[line]) - snap)
     result = lines.copy()
-    for k in np.unique(line[inner]):
-        here = inner & (line == k)
+    order = np.flatnonzero(inner)[np.argsort(line[inner], kind="stable")]
+    for here in np.split(order, np.flatnonzero(np.diff(line[order])) + 1) if len(order) else ():
+        k = line[here[0]]
         xy = shapely.get_coordinates(lines[k])
         at = np.concatenate([[0.0], np.cumsum(np.hypot(*np.diff(xy, axis=0).T)), along[here]])
         xy = np.concatenate([xy, shapely.get_coordinates(ends[end[here]])])
@@ -241,18 +250,70 @@ def parcel_network(sites: gpd.GeoDataFrame, gap: float = 30.0) -> WalkingNetwork
 
 
 def _bridges(shapes: np.ndarray, part: IntArray, count: int) -> IntArray:
-    """Return for each part but the largest its shortest link to another part, shape (links, 2)."""
-    largest = int(np.argmax(np.bincount(part)))
-    links = []
-    for p in range(count):
-        if p != largest:
-            own, other = np.flatnonzero(part == p), np.flatnonzero(part != p)
-            (i, j), distance = shapely.STRtree(shapes[other]).query_nearest(
-                shapes[own], return_distance=True, all_matches=False
-            )
-            best = int(np.argmin(distance))
-            links.append((own[i[best]], other[j[best]]))
-    return np.unique(np.sort(links, axis=1), axis=0)
+    """Return for each part but the largest its shortest link to another part, shape (links, 2).
+
+    What lies near is looked for in growing circles about the shapes of all small parts at once; of the few large ones
+    each is held against all others. Of links of one length the first counts, seen from either end.
+    """
+    sizes = np.bincount(part, minlength=count)
+    links = [_bridge(shapes, part, p) for p in np.flatnonzero(sizes > LARGE_PART) if p != np.argmax(sizes)]
+    tree = shapely.STRtree(shapes)
+    open_ = np.flatnonzero((sizes <= LARGE_PART) & (np.arange(count) != np.argmax(sizes)))
+    radius = FIRST_RADIUS
+    while len(open_):
+        own = np.flatnonzero(np.isin(part, open_))
+        i, j = tree.query(shapes[own], predicate="dwithin", distance=radius)
+        i = own[i]
+        apart = part[i] != part[j]
+        i, j = i[apart], j[apart]
+        distance = shapely.distance(shapes[i], shapes[j])
+        order = np.lexsort((np.maximum(i, j), np.minimum(i, j), distance, part[i]))
+        found, first = np.unique(part[i][order], return_index=True)
+        links.append(np.column_stack([i[order[first]], j[order[first]]]))
+        open_ = np.setdiff1d(open_, found)
+        radius *= 2
+    return np.unique(np.sort(np.concatenate(links), axis=1), axis=0)
+
+
+def _bridge(shapes: np.ndarray, part: IntArray, p: np.integer[Any]) -> IntArray:
+    """Return the shortest link of one part to another, shape (1, 2)."""
+    own, other = np.flatnonzero(part == p), np.flatnonzero(part != p)
+    (i, j), distance = shapely.STRtree(shapes[other]).query_nearest(shapes[own], return_distance=True)
+    pairs = np.sort(np.column_stack([own[i], other[j]]), axis=1)
+    return np.asarray(pairs[np.lexsort((pairs[:, 1], pairs[:, 0], distance))[:1]])
+
+
+def components(network: WalkingNetwork) -> IntArray:
+    """Return the connected part of the network that each door is on, shape (doors,), from 0 for the one with most doors.
+
+    Doors that reach nothing are on none, -1.
+    """
+    count = len(network.xy)
+    graph = sparse.coo_matrix((np.ones(len(network.edges)), network.edges.T), shape=(count, count))
+    part = csgraph.connected_components(graph, directed=False)[1][network.door]
+    reached = np.ones(len(network.door), dtype=bool)
+    reached[network.unreached] = False
+    doors = np.bincount(part[reached], minlength=count)
+    place = np.argsort(np.argsort(-doors, kind="stable"), kind="stable")
+    return np.where(reached, place[part], -1).astype(np.int64)
+
+
+def apart(network: WalkingNetwork, names: Sequence[str]) -> tuple[str, ...]:
+    """Return a sentence when doors, named after their parcels, are on several parts that no walk joins; else none."""
+    part = components(network)
+    doors = np.bincount(part[part >= 0])
+    if len(doors) < 2:
+        return ()
+    shown = []
+    for k in range(1, min(len(doors), PARTS_NAMED + 1)):
+        parcels = list(dict.fromkeys(np.asarray(names, dtype=object)[part == k].tolist()))
+        more = f" and {len(parcels) - DOORS_NAMED} more" if len(parcels) > DOORS_NAMED else ""
+        shown.append(", ".join(parcels[:DOORS_NAMED]) + more)
+    rest = f"; and {len(doors) - 1 - PARTS_NAMED} parts more" if len(doors) - 1 > PARTS_NAMED else ""
+    return (
+        f"The walking network falls into {len(doors)} parts that no walk joins; {doors[0]:,} doors are on the largest, "
+        f"apart from it are parcels {'; '.join(shown)}{rest}",
+    )
 
 
 def walking_distance(network: WalkingNetwork, limit: float) -> sparse.csr_matrix:
@@ -260,17 +321,87 @@ def walking_distance(network: WalkingNetwork, limit: float) -> sparse.csr_matrix
 
     A door and itself are no entry: within a building nobody walks.
     """
-    nodes = len(network.xy)
-    graph = sparse.coo_matrix((network.length, network.edges.T), shape=(nodes, nodes)).tocsr()
+    doors = Doors(network.edges, network.length, network.door, network.access, network.xy[network.door])
     reached = np.ones(len(network.door), dtype=bool)
     reached[network.unreached] = False
-    rows, columns, values = [], [], []
-    for chunk in np.array_split(np.flatnonzero(reached), max(1, len(network.door) // 256)):
-        found = csgraph.dijkstra(graph, directed=False, indices=network.door[chunk], limit=limit)
-        total = found[:, network.door] + network.access[chunk, None] + network.access[None, :]
-        i, j = np.nonzero((total <= limit) & reached[None, :] & (chunk[:, None] != np.arange(len(network.door))))
-        rows.append(chunk[i])
-        columns.append(j)
-        values.append(total[i, j])
+    found = [(i.astype(np.int32), j.astype(np.int32), d) for i, j, d in doors.walks(reached, reached, limit)]
     shape = (len(network.door), len(network.door))
-    return sparse.csr_matrix((np.concatenate(values), (np.concatenate(rows), np.concatenate(columns))), shape=shape)
+    if not found:
+        return sparse.csr_matrix(shape)
+    rows, columns, values = map(np.concatenate, zip(*found, strict=True))
+    return sparse.csr_matrix((values, (rows, columns)), shape=shape)
+
+
+class Doors:
+    """Doors on a network, and the walks between them.
+
+    Parameters
+    ----------
+    edges : ndarray of int, shape (edges, 2)
+        Nodes, each pair once.
+    length : ndarray, shape (edges,)
+        m.
+    door : ndarray of int, shape (doors,)
+        Node of each door.
+    access : ndarray, shape (doors,)
+        Walk from inside the building to that node, m.
+    places : ndarray, shape (doors, 2)
+        Where doors are; only which of them are looked at together hangs on it.
+    """
+
+    def __init__(
+        self, edges: IntArray, length: FloatArray, door: IntArray, access: FloatArray, places: FloatArray
+    ) -> None:
+        nodes = int(max(edges.max(initial=-1), door.max(initial=-1))) + 1
+        graph = sparse.coo_matrix((length, edges.T), shape=(nodes, nodes)).tocsr()
+        self._graph = graph.maximum(graph.T)
+        self._door, self._access, self._places = door, access, places
+
+    def walks(
+        self, start: NDArray[np.bool_], end: NDArray[np.bool_], limit: float
+    ) -> Iterator[tuple[IntArray, IntArray, FloatArray]]:
+        """Yield walks within a limit between different doors of two sets, shape (doors,): start, end, m.
+
+        Doors near one another are looked at together, on the part of the network within the limit of any of them, so
+        that neither time nor memory grows with the square of their number. Each start is in one piece only.
+        """
+        target = np.flatnonzero(end)
+        target = target[np.argsort(self._door[target], kind="stable")]
+        node_of = self._door[target]
+        source = np.flatnonzero(start)
+        if not len(source) or not len(target):
+            return
+        # Leaves of a tree are small and compact.
+        source = source[cKDTree(self._places[source], leafsize=TOGETHER).indices]
+        for chunk in np.split(source, range(TOGETHER, len(source), TOGETHER)):
+            from_node, door = np.unique(self._door[chunk], return_inverse=True)
+            reach = csgraph.dijkstra(self._graph, indices=from_node, limit=limit, min_only=True)
+            near = np.flatnonzero(np.isfinite(reach))
+            part = self._graph[near][:, near]
+            found = csgraph.dijkstra(part, indices=np.searchsorted(near, from_node), limit=limit)
+            first, last = np.searchsorted(node_of, near), np.searchsorted(node_of, near, side="right")
+            other = target[_ranges(first, last)]
+            walk = found[:, np.repeat(np.arange(len(near)), last - first)][door]
+            walk += self._access[chunk, None] + self._access[None, other]
+            i, j = np.nonzero((walk <= limit) & (chunk[:, None] != other[None, :]))
+            yield chunk[i], other[j], walk[i, j]
+
+    def nearest(self, end: NDArray[np.bool_]) -> FloatArray:
+        """Return the walk from each door to the nearest of a set, its own too, m, shape (doors,); infinite without one."""
+        count = self._graph.shape[0]
+        if not end.any():
+            return np.full(len(self._door), np.inf)
+        # A node from which every door of the set is its way out of the building away; of doors at one node the nearest.
+        node = np.unique(self._door[end])
+        way = np.full(count, np.inf)
+        np.minimum.at(way, self._door[end], self._access[end])
+        behind = sparse.csr_matrix((way[node], (np.zeros(len(node), dtype=np.int64), node)), shape=(1, count))
+        graph = sparse.bmat([[self._graph, None], [behind, sparse.csr_matrix((1, 1))]], format="csr")
+        found = csgraph.dijkstra(graph, indices=count)
+        return np.asarray(found[self._door] + self._access)
+
+
+def _ranges(first: IntArray, last: IntArray) -> IntArray:
+    """Return the numbers from each first up to before its last, one range behind the other."""
+    size = last - first
+    return np.asarray(np.arange(size.sum()) + np.repeat(first - (np.cumsum(size) - size), size))

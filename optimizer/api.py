@@ -18,6 +18,7 @@ from optimizer.district import District, read_district
 from optimizer.errors import SolverError
 from optimizer.interrupt import undisturbed
 from optimizer.laws import MEASURES
+from optimizer.memory import check_memory
 from optimizer.plan import Plan, read_solution
 from optimizer.problem import all_rules, assemble
 from optimizer.rules import Check, Evidence
@@ -33,6 +34,7 @@ def solve(
     *,
     network: WalkingNetwork | None = None,
     report: Report | None = None,
+    scheduler: str | None = None,
 ) -> Plan:
     """Find a plan and prove how good it is.
 
@@ -48,6 +50,9 @@ def solve(
         Walking network measured otherwise, one door a building site in the order of the parcels.
     report : callable, optional
         Told the progress (`optimizer.solving.Progress`).
+    scheduler : str, optional
+        Address of a Dask scheduler whose workers solve the pieces of large districts, or ``local`` for processes of
+        this machine; threads by default.
 
     Returns
     -------
@@ -68,8 +73,9 @@ def solve(
     started = time.monotonic()
     asked = load_study(study)
     district = read_district(asked, parcels, streets, network=network)
+    check_memory(district, asked)
     problem = assemble(asked, district)
-    solution = solve_problem(problem, report)
+    solution = solve_problem(problem, report, scheduler)
     with undisturbed():
         action, floors = read_solution(problem.model, solution.x)
         plan = Plan(asked, district, action, floors, {})

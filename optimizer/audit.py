@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,17 +18,17 @@ import geopandas as gpd
 import numpy as np
 import pandas as pd
 import shapely
-from scipy import sparse
-from scipy.optimize import linprog
+from scipy.special import xlogy
 
 from geodata.facades import facade_points, footprints
 from optimizer.district import read_district
 from optimizer.errors import StudyError
 from optimizer.files import read_folder
-from optimizer.laws import laws
+from optimizer.laws import TenMinutes, laws, ten_minutes
 from optimizer.rules import Check, Evidence, implied_rules
 from optimizer.surroundings import receptor_tables
-from optimizer.uses import Linkage, Use
+from optimizer.transport import Walks, transport
+from optimizer.uses import Use
 
 if TYPE_CHECKING:
     from optimizer.study import Study
@@ -386,87 +386,33 @@ def _same_surroundings(study: Study, evidence: Evidence, faults: list[str]) -> N
 def recompute(study: Study, evidence: Evidence) -> Audit:
     """Recompute indices, objective and rules from tables of a plan."""
     area, today = evidence.floor_area(), evidence.today()
-    distance = evidence.walking(max((k.reach for k in study.linkage_list), default=0.0))
+    walks = Walks.of(evidence)
     checks = [check for rule in evidence.rules for check in rule.check(evidence)]
-    indices = _indices(study, evidence, area, distance)
-    existing = _indices(study, evidence, today, distance)
+    near, near_today = ten_minutes(evidence, walks, [area, today])
+    indices = _indices(study, evidence, area, walks, near)
+    existing = _indices(study, evidence, today, walks, near_today)
     score = _objective(study, evidence, indices, today) - sum(check.cost for check in checks)
     score += sum(rule.reward(evidence) for rule in evidence.rules)
     return Audit(checks, indices, existing, float(score), [])
 
 
-def transport(
-    linkages: Sequence[Linkage], uses: Sequence[str], area: np.ndarray, distance: np.ndarray
-) -> tuple[float, list[tuple[Linkage, np.ndarray, np.ndarray, np.ndarray, np.ndarray]]]:
-    """Solve the transport problem over all pairs of doors within reach.
-
-    maximise sum of s_l (1 - d_ij / R_l) t_lij, with sum over j of t_lij <= alpha_l g_i,client and what is drawn from
-    a supplier, over all its linkages that are not shared, <= g_j,supplier.
-
-    Returns
-    -------
-    float
-        Value, m².
-    list of (linkage, client, supplier, distance, served)
-        Shipments, m²; they need not be unique.
-    """
-    rows_i, columns, cost, slices = [], [], [], []
-    upper: list[float] = []
-    supply_row: dict[tuple[str, int], int] = {}
-    first = 0
-    for number, link in enumerate(linkages):
-        client = np.flatnonzero(area[:, uses.index(link.client)] > 0)
-        supplier = np.flatnonzero(area[:, uses.index(link.supplier)] > 0)
-        i, j = np.nonzero(distance[np.ix_(client, supplier)] < link.reach)
-        i, j = client[i], supplier[j]
-        d = distance[i, j]
-        t = np.arange(first, first + len(i))
-        first += len(i)
-        cost.append(-link.strength * (1 - d / link.reach))
-        for end, use, factor in ((i, link.client, link.demand), (j, link.supplier, 1.0)):
-            pool = f"{number}:{use}" if end is i or link.shared else f"all:{use}"
-            kind = "demand" if end is i else "supply"
-            for place in np.unique(end):
-                key = (f"{kind} {pool}", int(place))
-                if key not in supply_row:
-                    supply_row[key] = len(upper)
-                    upper.append(factor * float(area[place, uses.index(use)]))
-            rows_i.append(np.array([supply_row[(f"{kind} {pool}", int(p))] for p in end], dtype=int))
-            columns.append(t)
-        slices.append((link, i, j, d, t))
-    if first == 0:
-        return 0.0, []
-    matrix = sparse.coo_matrix(
-        (np.ones(sum(map(len, columns))), (np.concatenate(rows_i), np.concatenate(columns))), shape=(len(upper), first)
-    )
-    scale = max(upper)
-    answer = linprog(np.concatenate(cost), A_ub=matrix.tocsr(), b_ub=np.array(upper) / scale, method="highs")
-    if answer.status != 0:
-        raise StudyError(f"the transport problem of the audit failed: {answer.message}")
-    served = answer.x * scale
-    return -float(answer.fun) * scale, [(k, i, j, d, served[t]) for k, i, j, d, t in slices]
-
-
 def _entropy(area: np.ndarray) -> float:
     """Return sum of g ln(G / g) over groups and uses, m²."""
-    total = 0.0
-    for row in area:
-        whole = row.sum()
-        total += sum(g * math.log(whole / g) for g in row if g > 0)
-    return float(total)
+    return float(xlogy(area.sum(axis=1), area.sum(axis=1)).sum() - xlogy(area, area).sum())
 
 
-def _indices(study: Study, evidence: Evidence, area: np.ndarray, distance: np.ndarray) -> dict[str, Any]:
+def _indices(study: Study, evidence: Evidence, area: np.ndarray, walks: Walks, near: TenMinutes) -> dict[str, Any]:
     """Return the indices of floor areas by building and use, (S, U)."""
     uses = list(evidence.uses)
     links = study.linkage_list
-    value, shipments = transport(links, uses, area, distance)
+    value, shipments = transport(links, uses, area, walks)
     total = float(area.sum())
     most = sum(k.strength * k.demand * area[:, uses.index(k.client)].sum() for k in links)
     wanted = sum(k.demand * area[:, uses.index(k.client)].sum() for k in links)
     bands = {"same_building": 0.0, "next_door": 0.0, "within_400_m": 0.0, "further": 0.0}
     by_link = {}
-    for link, _, _, d, served in shipments:
+    for shipment in shipments:
+        link, d, served = shipment.linkage, shipment.walk, shipment.served
         bands["same_building"] += float(served[d == 0].sum())
         bands["next_door"] += float(served[(d > 0) & (d <= 50)].sum())
         bands["within_400_m"] += float(served[(d > 50) & (d <= 400)].sum())
@@ -499,7 +445,7 @@ def _indices(study: Study, evidence: Evidence, area: np.ndarray, distance: np.nd
             "homes": sum(by_use[n] / f for n, f in per_home.items() if f),
         },
         "floor_area_m2": by_use,
-        "laws": laws(evidence, area, links, mixing),
+        "laws": laws(evidence, area, links, mixing, walks, near),
     }
 
 
@@ -525,38 +471,35 @@ def _most(study: Study, evidence: Evidence, today: np.ndarray) -> tuple[dict[str
     """Return the most floor area by use and in total that programme and parcels allow, m²."""
     uses = evidence.uses
     table = evidence.parcels
-    sites = evidence.buildings.groupby("parcel_id")["site"].size()
-    least = min(u.storey_height for u in uses.values())
-    capacity = 0.0
     facts = table.reset_index()
-    extra = dict(zip(table.index, sum((r.extra_far(facts) for r in study.rules), np.zeros(len(table))), strict=True))
-    for name, row in table.iterrows():
-        stands = sum(float(row[f"today_{u}"]) for u in uses)
-        plate = float(row["coverage"] * row["site_area"]) / sites[name]
-        limits = [200.0]
-        if not math.isnan(row["max_height"]):
-            limits.append(row["max_height"] / least)
-        if not math.isnan(row["max_floors"]):
-            limits.append(row["max_floors"])
-        far = math.inf if math.isnan(row["max_far"]) else (row["max_far"] + extra[name]) * row["site_area"]
-        limits.append(far / plate)
-        room = min(math.floor(min(limits) + 1e-9) * plate * sites[name], far)
-        capacity += max(room, stands)
+    extra = sum((r.extra_far(facts) for r in study.rules), np.zeros(len(table)))
+    least = min(u.storey_height for u in uses.values())
+    stands = facts[[f"today_{u}" for u in uses]].to_numpy(dtype=float).sum(axis=1)
+    sites = evidence.buildings.groupby("parcel_id")["site"].size().reindex(table.index).to_numpy(dtype=float)
+    height, floors, ratio, coverage, land = (
+        facts[c].to_numpy(dtype=float) for c in ("max_height", "max_floors", "max_far", "coverage", "site_area")
+    )
+    plate = coverage * land / sites
+    far = np.where(np.isnan(ratio), np.inf, (ratio + extra) * land)
+    # Where no limit is given, none is the least.
+    storeys = np.fmin(np.fmin(200.0, height / least), np.fmin(floors, far / plate))
+    room = np.minimum(np.floor(storeys + 1e-9) * plate * sites, far)
+    capacity = float(np.maximum(room, stands).sum())
     total = capacity
     programmes = [r for r in study.rules if r.kind == "programme" and r.where is None and r.price is None]
-    stands = float(today.sum())
+    whole = float(today.sum())
     for rule in programmes:
         if rule.max_floor_area is not None:
             total = min(total, rule.max_floor_area)
         if rule.max_today is not None:
-            total = min(total, rule.max_today * stands)
+            total = min(total, rule.max_today * whole)
     most = {}
     for use in uses:
         most[use] = total
         for rule in programmes:
             tops = [
                 t
-                for t in (rule.max_floor_area, None if rule.max_today is None else rule.max_today * stands)
+                for t in (rule.max_floor_area, None if rule.max_today is None else rule.max_today * whole)
                 if t is not None
             ]
             others = sum(low for name, low in rule.min_share.items() if name != use)

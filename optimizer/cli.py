@@ -45,6 +45,13 @@ PlanFolder = Annotated[Path, typer.Argument(metavar="DIR", help="Folder of a wri
 Gap = Annotated[float | None, typer.Option(min=0.0, max=1.0, help="Stop at this relative gap; default: the study's.")]
 TimeLimit = Annotated[float | None, typer.Option(min=0.1, help="Stop after so many seconds; default: the study's.")]
 Solver = Annotated[str | None, typer.Option(help="HiGHS, CBC or another that PuLP knows; default: the study's.")]
+Work = Annotated[
+    int | None,
+    typer.Option(min=1, help="Stop after so many pieces of work instead of a time: runs with one seed do the same."),
+]
+Scheduler = Annotated[
+    str | None, typer.Option(metavar="ADDRESS", help="Dask scheduler to solve on, or 'local'; default: threads.")
+]
 Threads = Annotated[int | None, typer.Option(min=1, help="Threads of the solver; default: the study's.")]
 Quiet = Annotated[bool, typer.Option("--quiet", help="No progress, no tables; errors only.")]
 
@@ -64,13 +71,13 @@ def _options(
     """Your upstream is your upstairs."""
 
 
-def _solve(study: Study, folder: Path, quiet: bool) -> None:
+def _solve(study: Study, folder: Path, quiet: bool, scheduler: str | None = None) -> None:
     check_target(folder)
     if study.polluted and measures(study) and study.parcels.file:
         # A plan that was searched for must not be lost to a raster that cannot be.
         grid_of(study, read_parcels(study.parcel_source()).frame.total_bounds)
     with screen.progress(err, quiet) as report:
-        plan = solve_study(study, report=report)
+        plan = solve_study(study, report=report, scheduler=scheduler)
     with undisturbed(), screen.doing(err, quiet) as say:
         write_plan(plan, folder, say)
     audit = audit_folder(folder)
@@ -156,10 +163,13 @@ def solve(
     time_limit: TimeLimit = None,
     solver: Solver = None,
     threads: Threads = None,
+    work: Work = None,
+    scheduler: Scheduler = None,
     quiet: Quiet = False,
 ) -> None:
     """Find a plan, prove how good it is, audit it and write it."""
-    _solve(_asked(load_study(study), gap=gap, time_limit=time_limit, solver=solver, threads=threads), folder, quiet)
+    asked = _asked(load_study(study), gap=gap, time_limit=time_limit, solver=solver, threads=threads, work_limit=work)
+    _solve(asked, folder, quiet, scheduler)
 
 
 @app.command()

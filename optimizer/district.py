@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from geodata.groups import blocks, neighbourhoods
 from geodata.parcels import Parcels, hashes, read_layer, read_parcels
 from geodata.sites import divide, inner_points
-from geodata.walking import DEFAULT_SNAP, WalkingNetwork, parcel_network, street_network
+from geodata.walking import DEFAULT_SNAP, WalkingNetwork, apart, parcel_network, street_network
 from optimizer.errors import StudyError
 from optimizer.rules.base import Places
 from optimizer.surroundings import Surroundings, read_surroundings
@@ -296,6 +296,8 @@ def read_district(
         raise StudyError(
             f"network: {len(network.door)} doors for {len(sites)} building sites; give one door a site, in their order"
         )
+    parted = apart(network, sites["parcel_id"].tolist())
+    network = replace(network, findings=(*network.findings, *parted))
     around, files = read_surroundings(study.pollution, study.path, found.frame, sites, inner_points(sites))
     return District(
         parcels=found.frame,

@@ -17,6 +17,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from scipy import sparse
 
 from optimizer.model import AREA, Model
 from optimizer.reference import most_floor_area
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
 SELDOM = 0.5
 """Share of the limit that is left, 3 dB, from which a receptor's row may be left out for a while."""
 BINDS = 1.0 + 1e-9
+TOGETHER = 256
+"""Receptors that are looked at together."""
 SMALL = 1e-9
 """Coefficients in units of the limit below which a source is taken for silent: a millionth of the limit from 1,000,000 m²."""
 
@@ -42,14 +45,15 @@ class Part:
     ----------
     weight : ndarray, shape (U,)
         Emission of one m² of floor by use, 1 for the strongest.
-    arriving : ndarray, shape (R, S)
-        Of one model unit of emission at each site, in units of each receptor's limit.
+    arriving : ndarray or csr_matrix, shape (R, S)
+        Of one model unit of emission at each site, in units of each receptor's limit; sparse where sources beyond reach
+        are not told apart.
     far : ndarray, shape (R,)
         The same for sites whose entry in ``arriving`` is 0 because they lie beyond reach.
     """
 
     weight: Floats
-    arriving: Floats
+    arriving: Floats | sparse.csr_matrix
     far: Floats
 
     def most(self, district: District, budget: Floats) -> tuple[Floats, float]:
@@ -69,20 +73,25 @@ class Part:
         return replace(self, arriving=self.arriving[keep], far=self.far[keep])
 
 
-def part(weights: Floats, kernel: Floats, far: Floats, room: Floats) -> Part:
+def part(weights: Floats, kernel: Floats | sparse.csr_matrix, far: Floats, room: Floats) -> Part:
     """Return a part from emissions per m² by use and what arrives of one unit of them.
 
     Parameters
     ----------
     weights : ndarray, shape (U,)
-    kernel : ndarray, shape (R, S)
+    kernel : ndarray or csr_matrix, shape (R, S)
     far : ndarray, shape (R,)
     room : ndarray, shape (R,)
         What may arrive, in the unit of the product of both.
     """
     strongest = float(weights.max())
     scale = strongest / AREA / room
-    return Part(weights / strongest, kernel * scale[:, None], far * scale)
+    arriving = (
+        sparse.csr_matrix(sparse.diags(scale) @ kernel)
+        if isinstance(kernel, sparse.csr_matrix)
+        else kernel * scale[:, None]
+    )
+    return Part(weights / strongest, arriving, far * scale)
 
 
 @dataclass(frozen=True)
@@ -112,7 +121,10 @@ class Receptors:
         total = np.zeros(len(self.names))
         for item in self.parts:
             cap, whole = item.most(model.district, budget)
-            total += knapsack(np.maximum(item.arriving, self._far(item)), cap, whole)
+            if isinstance(item.arriving, sparse.csr_matrix):
+                total += knapsack_within(item.arriving, item.far, self.site, cap, whole)
+            else:
+                total += knapsack(np.maximum(item.arriving, self._far(item)), cap, whole)
         return total
 
     def _far(self, item: Part) -> Floats:
@@ -129,7 +141,8 @@ def dominated(first: Receptors, second: Receptors) -> Bools:
     for a, b in zip(first.parts, second.parts, strict=True):
         if not np.array_equal(a.weight, b.weight):
             return np.zeros(len(first.names), dtype=bool)
-        implied &= (a.arriving <= b.arriving * (1 + 1e-12)).all(axis=1) & (a.far <= b.far * (1 + 1e-12))
+        more = a.arriving - b.arriving * (1 + 1e-12) > 0
+        implied &= ~np.asarray(more.sum(axis=1)).ravel().astype(bool) & (a.far <= b.far * (1 + 1e-12))
     return implied
 
 
@@ -154,11 +167,10 @@ def hold(rule: Rule, model: Model, found: Receptors, use: int | None, lifts: Seq
     terms: list[Term] = []
     for item in found.parts:
         emitted = model.emitted(item.weight)
-        far = item.far[:, None]
-        excess = np.where(item.arriving > far, item.arriving - far, 0.0)
-        excess[excess < SMALL] = 0.0
-        near, source = np.nonzero(excess)
-        terms.append((near, emitted[source], excess[near, source]))
+        near, source, arriving = _entries(item.arriving)
+        excess = arriving - item.far[near]
+        counts = excess >= SMALL
+        terms.append((near[counts], emitted[source[counts]], excess[counts]))
         if item.far.any():
             terms.append((row, _altogether(model, item.weight, emitted), item.far))
             inside = found.site >= 0
@@ -191,16 +203,21 @@ def _storeys_too_many(rule: Rule, model: Model, found: Receptors, use: int, d: D
     f storeys of n are the most that keep the limit alone; implied by the receptors' rows, but tighter than these.
     """
     for item in found.parts:
-        arriving = np.zeros((len(d.sites), len(d.sites)))
-        np.maximum.at(arriving, found.site, item.arriving)
+        receptor, source, arriving = _entries(item.arriving)
+        # The loudest receptor of each building.
+        pair, place = np.unique(found.site[receptor] * len(d.sites) + source, return_inverse=True)
+        loudest = np.zeros(len(pair))
+        np.maximum.at(loudest, place, arriving)
+        beside, source = np.divmod(pair, len(d.sites))
         for u in np.flatnonzero(item.weight):
-            each = arriving * (item.weight[u] * d.plate * AREA)[None, :]
+            each = loudest * item.weight[u] * d.plate[source] * AREA
             most = d.storey_limit[:, u].astype(float)
             allowed = np.floor(np.divide(1.0 + 1e-6, each, out=np.full_like(each, np.inf), where=each > 0))
-            r, s = np.nonzero(allowed < most[None, :])
+            few = allowed < most[source]
+            r, s, allowed = beside[few], source[few], allowed[few]
             if not len(r):
                 continue
-            row, excess = np.arange(len(r)), (most[s] - allowed[r, s])
+            row, excess = np.arange(len(r)), most[s] - allowed
             name = d.uses[u].name
             held = [(row, columns[r], factor[r] * excess / most[s]) for columns, factor in model.holding(use)]
             model.program.rows(
@@ -229,3 +246,47 @@ def knapsack(kernel: Floats, cap: Floats, total: float) -> Floats:
     room = np.minimum(np.cumsum(cap[order], axis=1), total)
     filled = np.diff(room, axis=1, prepend=0.0)
     return np.asarray((np.take_along_axis(kernel, order, axis=1) * filled).sum(axis=1))
+
+
+def knapsack_within(kernel: sparse.csr_matrix, far: Floats, site: Ints, cap: Floats, total: float) -> Floats:
+    """Return what `knapsack` does where sources that a kernel does not hold count alike.
+
+    Parameters
+    ----------
+    kernel : csr_matrix, shape (R, S)
+    far : ndarray, shape (R,)
+        Of all sources but the receptor's own that count no more in ``kernel``.
+    site : ndarray of int, shape (R,)
+        A receptor's own source, which does not count; -1 for none.
+    """
+    most = np.zeros(len(far))
+    # Some at a time, so that running totals stay small and exact.
+    for start in range(0, len(far), TOGETHER):
+        part = slice(start, start + TOGETHER)
+        most[part] = _filled(kernel[part], far[part], site[part], cap, total)
+    return most
+
+
+def _filled(kernel: sparse.csr_matrix, far: Floats, site: Ints, cap: Floats, total: float) -> Floats:
+    row, source, value = _entries(kernel)
+    above = value > far[row]
+    row, source, value = row[above], source[above], value[above]
+    order = np.lexsort((-value, row))
+    row, value, room = row[order], value[order], np.cumsum(cap[source[order]])
+    first = np.diff(row, prepend=-1) > 0
+    count = np.bincount(row, minlength=len(far))
+    room = np.minimum(room - np.concatenate([[0.0], room])[np.cumsum(count) - count][row], total)
+    filled = np.where(first, room, np.diff(room, prepend=0.0))
+    near = np.bincount(row, filled, minlength=len(far))
+    others = cap.sum() - np.where(site >= 0, cap[site], 0.0)
+    rest = np.maximum(np.minimum(others, total) - near, 0.0)
+    return np.asarray(np.bincount(row, value * filled, minlength=len(far)) + far * rest)
+
+
+def _entries(matrix: Floats | sparse.csr_matrix) -> tuple[Ints, Ints, Floats]:
+    """Return row, column and value of what is not 0, row by row."""
+    if isinstance(matrix, sparse.csr_matrix):
+        entries = matrix.tocoo()
+        return entries.row.astype(np.int64), entries.col.astype(np.int64), np.asarray(entries.data)
+    row, column = np.nonzero(matrix)
+    return row, column, np.asarray(matrix[row, column])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -29,7 +30,7 @@ WATCH_EVERY = 1.0
 """Seconds between two reports of incumbent and bound."""
 
 
-_threads: int | None = None
+_pool = threading.local()
 
 
 @dataclass
@@ -111,27 +112,25 @@ def load(arrays: Arrays, *, relaxed: bool = False, threads: int = 1, seed: int =
     parts = (arrays.cost, arrays.lower, arrays.upper, arrays.row_lower, arrays.row_upper, matrix.data)
     if any(np.isnan(part).any() for part in parts):
         raise SolverError("the program holds a number that is none (NaN); please report this study")
-    program = highspy.HighsLp()
-    program.num_col_, program.num_row_ = matrix.shape[1], matrix.shape[0]
-    program.sense_ = highspy.ObjSense.kMaximize
-    program.col_cost_, program.col_lower_, program.col_upper_ = arrays.cost, arrays.lower, arrays.upper
-    program.row_lower_, program.row_upper_ = arrays.row_lower, arrays.row_upper
-    program.a_matrix_.format_ = highspy.MatrixFormat.kColwise
-    program.a_matrix_.start_, program.a_matrix_.index_ = matrix.indptr, matrix.indices
-    program.a_matrix_.value_ = matrix.data
-    if not relaxed:
-        kinds = (highspy.HighsVarType.kContinuous, highspy.HighsVarType.kInteger)
-        program.integrality_ = [kinds[int(whole)] for whole in arrays.integer]
-    global _threads
-    if _threads != threads:
-        # The pool of threads is one for the whole process and keeps its first size, whoever set it, until let go.
+    if getattr(_pool, "threads", None) != threads:
+        # HiGHS keeps one pool a calling thread, at its first size, until let go.
         highspy.Highs.resetGlobalScheduler(False)
-    _threads = threads
+    _pool.threads = threads
     highs = _new()
     highs.setOptionValue("output_flag", False)
     highs.setOptionValue("threads", threads)
     highs.setOptionValue("random_seed", seed)
-    if highs.passModel(program) == highspy.HighsStatus.kError:
+    nothing = np.zeros(0, dtype=np.int32), np.zeros(0, dtype=np.int32), np.zeros(0)
+    told = [highs.addRows(matrix.shape[0], arrays.row_lower, arrays.row_upper, 0, *nothing)]
+    # Stated as a minimisation: HiGHS 1.15 loses the duals of HiPO's solution to a maximisation after presolve.
+    vectors = -arrays.cost, arrays.lower, arrays.upper
+    starts, indices = (part.astype(np.int32, copy=False) for part in (matrix.indptr[:-1], matrix.indices))
+    told.append(highs.addCols(matrix.shape[1], *vectors, matrix.nnz, starts, indices, matrix.data))
+    whole = np.flatnonzero(arrays.integer).astype(np.int32)
+    if len(whole) and not relaxed:
+        kind = np.full(len(whole), int(highspy.HighsVarType.kInteger), dtype=np.uint8)
+        told.append(highs.changeColsIntegrality(len(whole), whole, kind))
+    if highspy.HighsStatus.kError in told:
         raise SolverError("HiGHS refused the program; please report this study")
     return highs
 
@@ -172,7 +171,7 @@ def run(
         if kind == highspy.cb.HighsCallbackType.kCallbackMipInterrupt:
             if watch is not None and time.monotonic() - told > WATCH_EVERY:
                 told = time.monotonic()
-                stop = watch(out.mip_dual_bound) or stop
+                stop = watch(-out.mip_dual_bound) or stop
             into.user_interrupt = stop or clock.stopped
         elif clock.stopped:
             into.user_interrupt = True
@@ -189,14 +188,14 @@ def run(
     kinds = highspy.HighsModelStatus
     feasible = info.primal_solution_status == highspy.SolutionStatus.kSolutionStatusFeasible
     x = np.array(highs.getSolution().col_value) if feasible else None
-    objective = float(info.objective_function_value) if feasible else -np.inf
+    objective = -float(info.objective_function_value) if feasible else -np.inf
     integer = bool(len(highs.getLp().integrality_))
     if status in (kinds.kInfeasible, kinds.kUnboundedOrInfeasible):
         return Answer("infeasible", None, -np.inf, -np.inf)
     if status == kinds.kOptimal:
-        return Answer("optimal", x, objective, float(info.mip_dual_bound) if integer else objective)
+        return Answer("optimal", x, objective, -float(info.mip_dual_bound) if integer else objective)
     if status in (kinds.kTimeLimit, kinds.kInterrupt, kinds.kIterationLimit, kinds.kSolutionLimit):
-        return Answer("limit", x, objective, float(info.mip_dual_bound) if integer else np.inf)
+        return Answer("limit", x, objective, -float(info.mip_dual_bound) if integer else np.inf)
     if status == kinds.kModelEmpty:
         return Answer("optimal", np.zeros(0), 0.0, 0.0)
     return Answer(f"failed with {highs.modelStatusToString(status)!r}", None, -np.inf, np.inf)
@@ -215,6 +214,11 @@ def add_rows(highs: highspy.Highs, arrays: Arrays, rows: Bools) -> None:
         matrix.indices.astype(np.int32),
         matrix.data,
     )
+
+
+def duals(highs: highspy.Highs) -> Floats:
+    """Return the price of each row of a solved relaxation, shape (rows,): what one more unit of its bound is worth."""
+    return -np.array(highs.getSolution().row_dual)
 
 
 def start_from(highs: highspy.Highs, x: Floats) -> None:

@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
+from scipy import sparse
+from scipy.spatial import cKDTree
 from scipy.spatial.distance import cdist
 
 from geodata.plume import annual, hourly, nearest_heights, sector_hour
@@ -43,6 +45,17 @@ def receptor_heights(d: District, site: Ints) -> tuple[Floats, Floats]:
 def divergence_kernel(d: District, site: Ints, xy: Floats) -> Floats:
     """Return what arrives of sound energy by distance between middles alone (DIN 45691), 1/m², shape (R, S)."""
     return _without_own(distance_kernel_din45691(cdist(xy, d.xy)), site)
+
+
+def divergence_within(d: District, site: Ints, xy: Floats, reach: float) -> tuple[sparse.csr_matrix, Floats]:
+    """Return what `divergence_kernel` has within a reach, m, sparse, (R, S), and what counts for sources beyond, (R,)."""
+    trees = cKDTree(xy), cKDTree(d.xy)
+    near = trees[0].sparse_distance_matrix(trees[1], reach * (1 + 1e-12), output_type="ndarray")
+    near = near[site[near["i"]] != near["j"]]
+    kernel = sparse.csr_matrix(
+        (distance_kernel_din45691(near["v"]), (near["i"], near["j"])), shape=(len(xy), len(d.sites))
+    )
+    return kernel, np.full(len(xy), distance_kernel_din45691(reach))
 
 
 def sound_kernel(

@@ -14,6 +14,7 @@ from optimizer.uses import Linkage
 
 if TYPE_CHECKING:
     from optimizer.district import Floats
+    from optimizer.transport import Walks
 
 TEN_MINUTES = 800.0
 """Walk of ten minutes at 4.8 km/h, m (the speed is illustrative)."""
@@ -131,8 +132,29 @@ MEASURES = (
 )
 
 
+@dataclass(frozen=True)
+class TenMinutes:
+    """Floor area, m², and jobs within ten minutes on foot of each building, shape (S,)."""
+
+    floor_area: Floats
+    jobs: Floats
+
+
+def ten_minutes(evidence: Evidence, walks: Walks, areas: Sequence[Floats]) -> list[TenMinutes]:
+    """Return what is near of each of several floor areas, (S, U), by one pass over all walks."""
+    per_job = per_floor(list(evidence.uses.values()), "jobs")
+    values = np.column_stack([part for area in areas for part in (area.sum(axis=1), area @ per_job)])
+    found = walks.within(TEN_MINUTES, values).T
+    return [TenMinutes(*found[k : k + 2]) for k in range(0, len(found), 2)]
+
+
 def laws(
-    evidence: Evidence, area: Floats, linkages: Sequence[Linkage], mixing: dict[str, float]
+    evidence: Evidence,
+    area: Floats,
+    linkages: Sequence[Linkage],
+    mixing: dict[str, float],
+    walks: Walks,
+    near: TenMinutes,
 ) -> dict[str, dict[str, float]]:
     """Return every measure by law and key.
 
@@ -150,7 +172,6 @@ def laws(
     entropy = float(-(present * np.log(present)).sum())
     land = float(evidence.parcels["site_area"].sum()) / 1e4
     jobs, residents = (area @ per_floor(uses, quantity) for quantity in ("jobs", "residents"))
-    near = evidence.walking(TEN_MINUTES) <= TEN_MINUTES
     weight = area.sum(axis=1) / total if total else np.zeros(len(area))
     return {
         "diverse": {
@@ -161,7 +182,7 @@ def laws(
         },
         "extremely_mixed": {
             **{scale: mixing[scale] for scale in ("building", "block", "neighbourhood")},
-            "reach_m": _reach(evidence, area, linkages),
+            "reach_m": _reach(evidence, area, linkages, walks),
         },
         "dense": {
             "far": total / (land * 1e4),
@@ -172,21 +193,19 @@ def laws(
         "at_scale": {
             "floor_area_m2": total,
             "jobs": float(jobs.sum()),
-            "floor_area_10_min_m2": float(weight @ (near @ area.sum(axis=1))),
-            "jobs_10_min": float(weight @ (near @ jobs)),
+            "floor_area_10_min_m2": float(weight @ near.floor_area),
+            "jobs_10_min": float(weight @ near.jobs),
         },
     }
 
 
-def _reach(evidence: Evidence, area: Floats, linkages: Sequence[Linkage]) -> float:
+def _reach(evidence: Evidence, area: Floats, linkages: Sequence[Linkage], walks: Walks) -> float:
     """Return the mean walk from demand to the nearest floor of its supplier, m; 0 without demand."""
     names = list(evidence.uses)
     walked = demand = 0.0
-    distance = evidence.walking(max((link.reach for link in linkages), default=0.0))
     for link in linkages:
         client = area[:, names.index(link.client)] * link.demand
-        supplied = area[:, names.index(link.supplier)] > 0
-        nearest = distance[:, supplied].min(axis=1, initial=np.inf)
+        nearest = walks.nearest(area[:, names.index(link.supplier)] > 0)
         walked += float(client @ np.minimum(nearest, link.reach))
         demand += float(client.sum())
     return walked / demand if demand else 0.0

@@ -27,6 +27,7 @@ from numpy.typing import ArrayLike
 
 from optimizer.district import Floats, Ints
 from optimizer.model import AREA, SCORE, Model
+from optimizer.names import Joined, Picked
 
 SMALLEST_SHARE = 1e-6
 """Share given to an absent use in a cut: any positive one is valid, a small one is tight."""
@@ -171,6 +172,8 @@ class Scale:
         Floor area of one unit of that column, model units.
     decision, most : ndarray of int, shape (groups,), optional
         Where columns count whole floors: the column of the decision to build them, and most storeys.
+    defined : ndarray of int, shape (groups, U), optional
+        Where columns are floor area: the rows that define them.
     """
 
     name: str
@@ -179,6 +182,7 @@ class Scale:
     area: Floats
     decision: Ints | None = None
     most: Ints | None = None
+    defined: Ints | None = None
 
     def areas(self, x: Floats) -> tuple[Floats, Floats]:
         """Return floor area by use, (groups, U), and the entropy column's value, (groups,), at a solution."""
@@ -255,7 +259,7 @@ def _buildings(model: Model, value: float) -> list[Scale]:
         chosen = np.flatnonzero((most > 1) & (plate > 0))
         if not len(chosen):
             continue
-        names = [f"mix_{kind}_{model.site_names[s]}" for s in chosen]
+        names = Joined(f"mix_{kind}_", Picked(model.site_names, chosen))
         entropy = program.columns(names, cost=value)
         scale = Scale(
             f"building {kind}",
@@ -281,8 +285,9 @@ def _groups(model: Model, name: str, value: float) -> Scale:
     terms: list[tuple[ArrayLike, ArrayLike, ArrayLike]] = [(np.arange(area.size), area, -1.0)]
     for u in range(uses):
         terms += model.floor_area_terms(u, group * uses + u)
-    program.rows([f"area_{g}_{u.name}" for g in labels for u in d.uses], *terms, lower=0.0, upper=0.0)
-    scale = Scale(name, entropy, area.reshape(count, uses), np.ones((count, 1)))
+    defined = program.rows([f"area_{g}_{u.name}" for g in labels for u in d.uses], *terms, lower=0.0, upper=0.0)
+    shape = (count, uses)
+    scale = Scale(name, entropy, area.reshape(shape), np.ones((count, 1)), defined=defined.reshape(shape))
     _start(model, scale)
     return scale
 
@@ -302,7 +307,7 @@ def _no_tiny(coefficients: Floats) -> Floats:
 
 def add_cuts(model: Model, scale: Scale, groups: Ints, coefficients: Floats, constant: Floats, label: str) -> None:
     """Add one cut to each of some groups of a scale: coefficients (groups, U), constant (groups,) if decided on."""
-    names = [f"cut_{label}_{model.program.name(c)}" for c in scale.entropy[groups]]
+    names = Joined(f"cut_{label}_", model.program.names(scale.entropy[groups]))
     rows = np.arange(len(groups))
     coefficients, constant = _no_tiny(coefficients), _no_tiny(constant)
     terms: list[tuple[ArrayLike, ArrayLike, ArrayLike]] = [

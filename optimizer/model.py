@@ -15,7 +15,11 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import sparse
 
 from optimizer.district import Bools, District, Floats, Ints
+from optimizer.names import Blocks, Joined, Picked
 from optimizer.rules import Rule
+
+Places = NDArray[np.int32]
+"""Rows or columns of entries: a program is smaller than two thousand million."""
 
 AREA = 1e-3
 """Model units of floor area in one m²."""
@@ -37,7 +41,8 @@ class Arrays:
         Slack from which on a row may be left out for a while, since few such rows bind; infinite where never.
     cut : ndarray of bool, shape (rows,)
         Rows that only bound an entropy column, which can be lowered to satisfy them.
-    column_names, row_names : list of str
+    column_names, row_names : sequence of str
+        Made when they are read.
     """
 
     cost: Floats
@@ -49,19 +54,20 @@ class Arrays:
     row_upper: Floats
     lazy: Floats
     cut: Bools
-    column_names: list[str]
-    row_names: list[str]
+    column_names: Sequence[str]
+    row_names: Sequence[str]
 
     def rows(self, keep: Bools) -> Arrays:
         """Return the program with some of its rows only, shape (rows,)."""
+        chosen = np.flatnonzero(keep)
         return replace(
             self,
-            matrix=self.matrix[np.flatnonzero(keep)],
+            matrix=self.matrix[chosen],
             row_lower=self.row_lower[keep],
             row_upper=self.row_upper[keep],
             lazy=self.lazy[keep],
             cut=self.cut[keep],
-            row_names=[name for name, kept in zip(self.row_names, keep, strict=True) if kept],
+            row_names=Picked(self.row_names, chosen),
         )
 
     def pressing(self, points: Sequence[Floats]) -> Bools:
@@ -80,26 +86,29 @@ class Arrays:
         )
 
 
+_NONE, _NO = np.empty(0), np.empty(0, dtype=bool)
+_EMPTY = Arrays(_NONE, _NONE, _NONE, _NO, sparse.csr_matrix((0, 0)), _NONE, _NONE, _NONE, _NO, (), ())
+
+
 @dataclass
 class Program:
     """Columns and rows collected as arrays, block by block."""
 
-    _cost: list[Floats] = field(default_factory=list)
-    _lower: list[Floats] = field(default_factory=list)
-    _upper: list[Floats] = field(default_factory=list)
-    _integer: list[Bools] = field(default_factory=list)
-    _column_names: list[str] = field(default_factory=list)
-    _entries: list[tuple[Ints, Ints, Floats]] = field(default_factory=list)
-    _row_lower: list[Floats] = field(default_factory=list)
-    _row_upper: list[Floats] = field(default_factory=list)
-    _lazy: list[Floats] = field(default_factory=list)
-    _cut: list[Bools] = field(default_factory=list)
-    _row_names: list[str] = field(default_factory=list)
+    width: int = 0
+    """Number of columns so far."""
+    height: int = 0
+    """Number of rows so far."""
+    _columns: list[tuple[Floats, Floats, Floats, Bools]] = field(default_factory=list)
+    _column_names: list[Sequence[str]] = field(default_factory=list)
+    _entries: list[tuple[Places, Places, Floats]] = field(default_factory=list)
+    _rows: list[tuple[Floats, Floats, Floats, Bools]] = field(default_factory=list)
+    _row_names: list[Sequence[str]] = field(default_factory=list)
     _rewards: list[tuple[Ints, Floats]] = field(default_factory=list)
+    _built: Arrays | None = None
 
     def columns(
         self,
-        names: list[str],
+        names: Sequence[str],
         *,
         lower: ArrayLike = 0.0,
         upper: ArrayLike = np.inf,
@@ -107,86 +116,89 @@ class Program:
         cost: ArrayLike = 0.0,
     ) -> Ints:
         """Add one column a name; return their indices, shape (names,)."""
-        n, first = len(names), len(self._column_names)
-        self._lower.append(np.broadcast_to(np.asarray(lower, dtype=float), (n,)))
-        self._upper.append(np.broadcast_to(np.asarray(upper, dtype=float), (n,)))
-        self._cost.append(np.broadcast_to(np.asarray(cost, dtype=float), (n,)))
-        self._integer.append(np.full(n, integer))
-        self._column_names += names
+        n, first = len(names), self.width
+        parts = (np.broadcast_to(np.asarray(part, dtype=float), (n,)) for part in (cost, lower, upper))
+        self._columns.append((*parts, np.broadcast_to(integer, (n,))))  # type: ignore[arg-type]  # three parts
+        self._column_names.append(names)
+        self.width += n
         return np.arange(first, first + n)
 
     def reward(self, columns: Ints, cost: Floats) -> None:
         """Add to the objective of columns that exist; amounts of one column add up."""
         self._rewards.append((columns, cost))
 
-    @property
-    def width(self) -> int:
-        """Number of columns so far."""
-        return len(self._column_names)
-
-    @property
-    def height(self) -> int:
-        """Number of rows so far."""
-        return len(self._row_names)
-
     def name(self, column: int) -> str:
         """Return the name of a column."""
-        return self._column_names[column]
+        return Blocks(self._column_names)[column]
+
+    def names(self, columns: Ints) -> Sequence[str]:
+        """Return the names of some columns."""
+        return Picked(Blocks(self._column_names), columns)
 
     def rows(
         self,
-        names: list[str],
+        names: Sequence[str],
         *terms: tuple[ArrayLike, ArrayLike, ArrayLike],
         lower: ArrayLike = -np.inf,
         upper: ArrayLike = np.inf,
         lazy: float = np.inf,
         cut: bool = False,
-    ) -> None:
-        """Add one row a name.
+    ) -> Ints:
+        """Add one row a name; return their indices, shape (names,).
 
         Each term is (row within this block, column, coefficient), arrays that broadcast together;
         coefficients of one row and column add up. See `Arrays` for ``lazy`` (rows with an upper bound only) and ``cut``.
         """
-        n, first = len(names), len(self._row_names)
+        n, first = len(names), self.height
         for term in terms:
             row, column, value = np.broadcast_arrays(*(np.asarray(part) for part in term))
-            keep = value.ravel() != 0
-            self._entries.append(
-                (
-                    row.ravel()[keep].astype(np.int64) + first,
-                    column.ravel()[keep].astype(np.int64),
-                    value.ravel()[keep].astype(float),
-                )
-            )
-        self._row_lower.append(np.broadcast_to(np.asarray(lower, dtype=float), (n,)))
-        self._row_upper.append(np.broadcast_to(np.asarray(upper, dtype=float), (n,)))
-        self._lazy.append(np.full(n, lazy))
-        self._cut.append(np.full(n, cut))
-        self._row_names += names
+            keep = value != 0
+            entry = (row[keep].astype(np.int32) + np.int32(first), column[keep].astype(np.int32))
+            self._entries.append((*entry, value[keep].astype(float)))
+        parts = (np.broadcast_to(np.asarray(part, dtype=float), (n,)) for part in (lower, upper, lazy))
+        self._rows.append((*parts, np.broadcast_to(cut, (n,))))  # type: ignore[arg-type]  # three parts
+        self._row_names.append(names)
+        self.height += n
+        return np.arange(first, first + n)
 
     def arrays(self) -> Arrays:
-        """Return the program as collected so far."""
-        shape = (len(self._row_names), len(self._column_names))
-        parts: list[Sequence[NDArray[Any]]] = list(zip(*self._entries, strict=True)) or [[], [], []]
-        row, column, value = (np.concatenate([np.empty(0), *part]) for part in parts)
-        matrix = sparse.csr_matrix((value, (row.astype(np.int64), column.astype(np.int64))), shape=shape)
-        matrix.eliminate_zeros()
-        cost = np.concatenate(self._cost)
+        """Return the program as collected so far.
+
+        What is built is kept: a call when nothing was added returns it, and rows added since are put below it.
+        """
+        if not (self._built is None or self._columns or self._rows or self._rewards):
+            return self._built
+        before = self._built or _EMPTY
+        first = before.matrix.shape[0]
+        row, column, value = _joined(self._entries, (np.int32, np.int32, float))
+        shape = (self.height - first, self.width)
+        added = sparse.csr_matrix((value, (row - np.int32(first), column)), shape=shape)
+        added.eliminate_zeros()
+        above = before.matrix
+        if first:
+            above = sparse.csr_matrix((above.data, above.indices, above.indptr), shape=(first, self.width))
+            added = sparse.vstack([above, added], format="csr")
+        cost, lower, upper, integer = _joined(
+            [(before.cost, before.lower, before.upper, before.integer), *self._columns], (float, float, float, bool)
+        )
         for columns, amount in self._rewards:
             np.add.at(cost, columns, amount)
-        return Arrays(
-            cost=cost,
-            lower=np.concatenate(self._lower),
-            upper=np.concatenate(self._upper),
-            integer=np.concatenate(self._integer),
-            matrix=matrix,
-            row_lower=np.concatenate([np.empty(0), *self._row_lower]),
-            row_upper=np.concatenate([np.empty(0), *self._row_upper]),
-            lazy=np.concatenate([np.empty(0), *self._lazy]),
-            cut=np.concatenate([np.empty(0, dtype=bool), *self._cut]),
-            column_names=self._column_names,
-            row_names=self._row_names,
+        row_lower, row_upper, lazy, cut = _joined(
+            [(before.row_lower, before.row_upper, before.lazy, before.cut), *self._rows], (float, float, float, bool)
         )
+        names = Blocks(self._column_names), Blocks(self._row_names)
+        self._built = Arrays(cost, lower, upper, integer, added, row_lower, row_upper, lazy, cut, *names)
+        for part in (cost, lower, upper, integer, row_lower, row_upper, lazy, cut):
+            part.flags.writeable = False  # shared by all who ask
+        for collected in (self._entries, self._columns, self._rows, self._rewards):
+            collected.clear()
+        return self._built
+
+
+def _joined(blocks: Sequence[tuple[NDArray[Any], ...]], kinds: Sequence[type]) -> list[NDArray[Any]]:
+    """Put the parts of blocks one behind the other, each in an array of its kind that is nobody else's."""
+    parts: Sequence[Sequence[NDArray[Any]]] = list(zip(*blocks, strict=True)) or [()] * len(kinds)
+    return [np.concatenate([np.empty(0, dtype=kind), *part]) for kind, part in zip(kinds, parts, strict=True)]
 
 
 class Model:
@@ -198,6 +210,8 @@ class Model:
         Binary columns; a parcel with none of them is cleared.
     new, converted : ndarray of int, shape (S, U)
         Integer columns: floors of each use at each site.
+    one_action : ndarray of int, shape (P,)
+        Rows that allow one action a parcel.
     allowances : list of (parcel, column, coefficient)
         Floor area that rules let redeveloped parcels have beyond their ratio, model units.
     notes : list of str
@@ -209,7 +223,7 @@ class Model:
         self.rules = tuple(rules)
         self.program = Program()
         ids = d.parcels["parcel_id"].tolist()
-        self.site_names = [f"{ids[p]}_{s}" for p, s in zip(d.parcel_of, d.sites["site"], strict=True)]
+        self.site_names = [f"{ids[p]}_{s}" for p, s in zip(d.parcel_of.tolist(), d.sites["site"].tolist(), strict=True)]
         built = d.built
         protected = d.parcels["protected"].to_numpy(dtype=bool)
         stays = protected | ~(
@@ -218,18 +232,18 @@ class Model:
             | (built & ("clear" in actions))
         )
         may_keep = ~built | ("keep" in actions) | stays
-        self.keep = self.program.columns([f"keep_{i}" for i in ids], lower=stays, upper=may_keep, integer=True)
+        self.keep = self.program.columns(Joined("keep_", ids), lower=stays, upper=may_keep, integer=True)
         self.convert = self.program.columns(
-            [f"convert_{i}" for i in ids],
+            Joined("convert_", ids),
             upper=built & ("convert" in actions) & ~protected,
             integer=True,
         )
         self.redevelop = self.program.columns(
-            [f"redevelop_{i}" for i in ids], upper=~protected & ("redevelop" in actions), integer=True
+            Joined("redevelop_", ids), upper=~protected & ("redevelop" in actions), integer=True
         )
         p = np.arange(len(ids))
-        self.program.rows(
-            [f"action_{i}" for i in ids],
+        self.one_action = self.program.rows(
+            Joined("action_", ids),
             (p[:, None], np.stack([self.keep, self.convert, self.redevelop], axis=1), 1.0),
             lower=np.where(built & ("clear" in actions), -np.inf, 1.0),
             upper=1.0,
@@ -242,14 +256,14 @@ class Model:
         )
         sites = np.arange(len(d.sites))
         self.program.rows(
-            [f"same_floors_{s}" for s in self.site_names],
+            Joined("same_floors_", self.site_names),
             (sites[:, None], self.converted, 1.0),
             (sites, self.convert[d.parcel_of], -storeys.astype(float)),
             lower=0.0,
             upper=0.0,
         )
         self.program.rows(
-            [f"new_if_redeveloped_{s}_{u.name}" for s in self.site_names for u in d.uses],
+            self._by_use("new_if_redeveloped"),
             (np.arange(self.new.size), self.new.ravel(), 1.0),
             (
                 np.arange(self.new.size),
@@ -259,7 +273,7 @@ class Model:
             upper=0.0,
         )
         self.program.rows(
-            [f"something_if_redeveloped_{i}" for i in ids],
+            Joined("something_if_redeveloped_", ids),
             (d.parcel_of[:, None], self.new, 1.0),
             (p, self.redevelop, -1.0),
             lower=0.0,
@@ -272,8 +286,13 @@ class Model:
         self.allowances: list[tuple[Ints, Ints, Floats]] = []
 
     def _floors(self, kind: str, limit: Ints) -> Ints:
-        names = [f"{kind}_{s}_{u.name}" for s in self.site_names for u in self.district.uses]
-        return self.program.columns(names, upper=limit.ravel().astype(float), integer=True).reshape(limit.shape)
+        columns = self.program.columns(self._by_use(kind), upper=limit.ravel().astype(float), integer=True)
+        return columns.reshape(limit.shape)
+
+    def _by_use(self, kind: str) -> Joined:
+        """Names of something of every site and use, in this order."""
+        uses = [use.name for use in self.district.uses]
+        return Joined(f"{kind}_", _repeated(self.site_names, len(uses)), "_", uses * len(self.site_names))
 
     def floor_area_terms(self, use: int, row: Ints) -> list[tuple[Ints, Ints, Floats]]:
         """Terms whose sum is the floor area of a use at every site, model units, added to row[site].
@@ -317,7 +336,7 @@ class Model:
         key = tuple(weight.tolist())
         if key not in self._emitted:
             sites = np.arange(len(self.district.sites))
-            names = [f"emitted_{len(self._emitted)}_{s}" for s in self.site_names]
+            names = Joined(f"emitted_{len(self._emitted)}_", self.site_names)
             columns = self._emitted[key] = self.program.columns(names)
             terms = self.weighted_floor(weight, sites)
             self.program.rows(names, *terms, (sites, columns, -1.0), lower=0.0, upper=0.0)
@@ -347,7 +366,7 @@ class Model:
             floors = {"new": self.new, "conv": self.converted}[kind][:, use]
             sites = np.arange(len(floors))
             self.program.rows(
-                [f"{kind}_lacks_{self.district.uses[use].name}_{s}" for s in self.site_names],
+                Joined(f"{kind}_lacks_{self.district.uses[use].name}_", self.site_names),
                 (sites, columns, 1.0),
                 (sites, floors, -1.0),
                 upper=0.0,
@@ -361,18 +380,18 @@ class Model:
             action = {"new": self.redevelop, "conv": self.convert}[kind][d.parcel_of]
             name = d.uses[use].name
             columns = self.program.columns(
-                [f"{kind}_has_{name}_{s}" for s in self.site_names], upper=(limit > 0).astype(float), integer=True
+                Joined(f"{kind}_has_{name}_", self.site_names), upper=(limit > 0).astype(float), integer=True
             )
             sites = np.arange(len(d.sites))
             program = self.program
             program.rows(
-                [f"{kind}_has_{name}_floors_{s}" for s in self.site_names],
+                Joined(f"{kind}_has_{name}_floors_", self.site_names),
                 (sites, floors[:, use], 1.0),
                 (sites, columns, -limit.astype(float)),
                 upper=0.0,
             )
             program.rows(
-                [f"{kind}_has_{name}_action_{s}" for s in self.site_names],
+                Joined(f"{kind}_has_{name}_action_", self.site_names),
                 (sites, columns, 1.0),
                 (sites, action, -1.0),
                 upper=0.0,
@@ -394,17 +413,27 @@ class Model:
             chosen[block[sites].ravel()] = True
         return chosen
 
+    @property
+    def holds(self) -> dict[tuple[str, int], Ints]:
+        """Columns of whether sites have new or converted floors of a use that rules asked for, by kind and use."""
+        return self._presence
+
+    @property
+    def stands(self) -> Ints | None:
+        """Columns of whether new buildings stand, where a rule asked for them."""
+        return self._standing
+
     def standing(self) -> Ints:
         """Binary columns, shape (S,): whether a new building stands on a site. One binary and one row a site."""
         if self._standing is None:
             d = self.district
             most = d.storey_limit.max(axis=1)
             self._standing = self.program.columns(
-                [f"stands_{s}" for s in self.site_names], upper=(most > 0).astype(float), integer=True
+                Joined("stands_", self.site_names), upper=(most > 0).astype(float), integer=True
             )
             sites = np.arange(len(d.sites))
             self.program.rows(
-                [f"stands_{s}" for s in self.site_names],
+                Joined("stands_", self.site_names),
                 (sites[:, None], self.new, 1.0),
                 (sites, self._standing, -most.astype(float)),
                 upper=0.0,
@@ -415,3 +444,8 @@ class Model:
 def first_site(district: District) -> Ints:
     """Row of the first site of each parcel, shape (P,)."""
     return np.unique(district.parcel_of, return_index=True)[1].astype(np.int64)
+
+
+def _repeated(items: Sequence[str], times: int) -> NDArray[Any]:
+    """Return each item so many times; the text itself is there once."""
+    return np.repeat(np.array(items, dtype=object), times)

@@ -13,12 +13,51 @@ them; what leaves a building passes its access edge.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from optimizer.district import Bools, District, Floats, Ints
 from optimizer.model import AREA, SCORE, Model
+from optimizer.names import Joined
+
+
+@dataclass(frozen=True)
+class Route:
+    """Columns and rows of one linkage's flow; S sites, N nodes and E directed edges of the network.
+
+    Attributes
+    ----------
+    client, supplier : int
+        Uses.
+    demand : float
+        Of the supplier, m² a m² of the client.
+    shared : bool
+        Whether its supply is used by other linkages too.
+    served, given : ndarray of int, shape (S,)
+        Columns of what enters and leaves the network at each door.
+    walk : ndarray of int, shape (E,)
+    tail, head : ndarray of int, shape (E,)
+        Nodes.
+    inside : dict of str to ndarray of int, shape (S,)
+        Columns of what is met inside kept, converted and new buildings.
+    demanded, supplied, balanced : ndarray of int, shape (S,), (S,), (N,)
+        Rows.
+    """
+
+    client: int
+    supplier: int
+    demand: float
+    shared: bool
+    served: Ints
+    given: Ints
+    walk: Ints
+    tail: Ints
+    head: Ints
+    inside: dict[str, Ints]
+    demanded: Ints
+    supplied: Ints
+    balanced: Ints
 
 
 @dataclass(frozen=True)
@@ -32,11 +71,14 @@ class Flows:
         Where each starts, m.
     walks : ndarray of bool, shape (flows,)
         Whether it leaves a building; any decisions go with all of these at nought.
+    routes : list of Route
+        One a linkage.
     """
 
     columns: Ints
     xy: Floats
     walks: Bools
+    routes: list[Route] = field(default_factory=list)
 
 
 def reference_value(district: District, most: Floats) -> float:
@@ -74,6 +116,7 @@ def add_proximity(model: Model, weight: float, most: Floats) -> Flows:
     length = np.concatenate([network.length, network.length])
     nodes = np.arange(len(network.xy))
     parts = _parts(model)
+    routes: list[Route] = []
     inside: dict[tuple[str, int], list[np.ndarray]] = {}
     leaving: dict[int, list[np.ndarray]] = {}
     for link in district.linkages:
@@ -81,18 +124,18 @@ def add_proximity(model: Model, weight: float, most: Floats) -> Flows:
         earn, name = value * link.strength, f"{link.client}_{link.supplier}"
         served, given = (
             program.columns(
-                [f"{label}_{name}_{s}" for s in model.site_names],
+                Joined(f"{label}_{name}_", model.site_names),
                 upper=np.where(reachable & (network.access < link.reach), np.inf, 0.0),
                 cost=gain - earn * network.access / link.reach,
             )
             for label, gain in (("served", earn), ("given", 0.0))
         )
         walk = program.columns(
-            [f"walk_{name}_{a}_{b}" for a, b in zip(tail, head, strict=True)],
+            Joined(f"walk_{name}_", tail, "_", head),
             cost=-earn * length / link.reach,
         )
-        program.rows(
-            [f"balance_{name}_{n}" for n in nodes],
+        balanced = program.rows(
+            Joined(f"balance_{name}_", nodes),
             (head, walk, 1.0),
             (tail, walk, -1.0),
             (network.door, given, 1.0),
@@ -101,69 +144,76 @@ def add_proximity(model: Model, weight: float, most: Floats) -> Flows:
             upper=0.0,
         )
         walks += [(served, district.xy), (given, district.xy), (walk, network.xy[tail])]
-        within = []
+        within: dict[str, Ints] = {}
         for part, terms in parts.items():
             most_client, most_supplier = terms[client][2], terms[supplier][2]
             q = program.columns(
-                [f"inside_{part}_{name}_{s}" for s in model.site_names],
+                Joined(f"inside_{part}_{name}_", model.site_names),
                 upper=np.where((most_client > 0) & (most_supplier > 0), np.inf, 0.0),
                 cost=earn,
             )
             column, area, _ = terms[client]
             program.rows(
-                [f"inside_demand_{part}_{name}_{s}" for s in model.site_names],
+                Joined(f"inside_demand_{part}_{name}_", model.site_names),
                 (sites, q, 1.0),
                 (sites, column, -link.demand * area),
                 upper=0.0,
             )
-            within.append(q)
+            within[part] = q
             inner.append((q, district.xy))
             if link.shared:
                 column, area, _ = terms[supplier]
                 program.rows(
-                    [f"inside_supply_{part}_{name}_{s}" for s in model.site_names],
+                    Joined(f"inside_supply_{part}_{name}_", model.site_names),
                     (sites, q, 1.0),
                     (sites, column, -area),
                     upper=0.0,
                 )
             else:
                 inside.setdefault((part, supplier), []).append(q)
-        program.rows(
-            [f"demand_{name}_{s}" for s in model.site_names],
+        demanded = program.rows(
+            Joined(f"demand_{name}_", model.site_names),
             (sites, served, 1.0),
-            *((sites, q, 1.0) for q in within),
+            *((sites, q, 1.0) for q in within.values()),
             *((sites, terms[client][0], -link.demand * terms[client][1]) for terms in parts.values()),
             upper=0.0,
         )
+        supplied = np.arange(0)
         if link.shared:
             # Shared floor is never used up, so each linkage alone is held to what stands there.
-            program.rows(
-                [f"supply_{name}_{s}" for s in model.site_names],
+            supplied = program.rows(
+                Joined(f"supply_{name}_", model.site_names),
                 (sites, given, 1.0),
-                *((sites, q, 1.0) for q in within),
+                *((sites, q, 1.0) for q in within.values()),
                 *((sites, terms[supplier][0], -terms[supplier][1]) for terms in parts.values()),
                 upper=0.0,
             )
         else:
-            leaving.setdefault(supplier, []).extend([given, *within])
+            leaving.setdefault(supplier, []).extend([given, *within.values()])
+        route = Route(
+            *(client, supplier, link.demand, link.shared, served, given, walk, tail, head, within),
+            *(demanded, supplied, balanced),
+        )
+        routes.append(route)
     for (part, supplier), columns in inside.items():
         column, area, _ = parts[part][supplier]
         program.rows(
-            [f"inside_supply_{part}_{district.uses[supplier].name}_{s}" for s in model.site_names],
+            Joined(f"inside_supply_{part}_{district.uses[supplier].name}_", model.site_names),
             *((sites, q, 1.0) for q in columns),
             (sites, column, -area),
             upper=0.0,
         )
     for supplier, columns in leaving.items():
-        program.rows(
-            [f"supply_{district.uses[supplier].name}_{s}" for s in model.site_names],
+        supplied = program.rows(
+            Joined(f"supply_{district.uses[supplier].name}_", model.site_names),
             *((sites, q, 1.0) for q in columns),
             *((sites, terms[supplier][0], -terms[supplier][1]) for terms in parts.values()),
             upper=0.0,
         )
+        routes = [replace(r, supplied=supplied) if r.supplier == supplier and not r.shared else r for r in routes]
     flows = np.concatenate([part for part, _ in walks + inner])
     places = np.concatenate([xy for _, xy in walks + inner])
-    return Flows(flows, places, np.arange(len(flows)) < sum(len(part) for part, _ in walks))
+    return Flows(flows, places, np.arange(len(flows)) < sum(len(part) for part, _ in walks), routes)
 
 
 def _parts(model: Model) -> dict[str, list[tuple[np.ndarray, Floats, Floats]]]:

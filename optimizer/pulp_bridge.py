@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,12 +17,13 @@ from optimizer.errors import SolverError, StudyError
 from optimizer.model import Arrays
 
 PULP_4 = int(pulp.__version__.split(".")[0]) >= 4
-UNSAFE = re.compile(r"[^A-Za-z0-9_.<>#$%&()/;,!|~{}]")
+UNSAFE = re.compile(r"[^A-Za-z0-9_.#$%&();,!|~{}]")
+"""Characters that LP files may not have in names, or that HiGHS 1.15 does not read there: < > /."""
 MISREAD = re.compile(r"^(?=[0-9.eE_])")
 """Names that begin so are read as numbers by LP files, or taken for PuLP's own."""
 
 
-def names_for_files(names: list[str]) -> list[str]:
+def names_for_files(names: Sequence[str]) -> list[str]:
     """Return names that LP and MPS files accept, still readable and still unique."""
     safe = [MISREAD.sub("n_", UNSAFE.sub("_", name))[:230] for name in names]
     unique: dict[str, int] = {}

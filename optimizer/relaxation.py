@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from optimizer.district import Bools, Floats
-from optimizer.highs import Answer, Clock, add_rows, load, run
+from optimizer.highs import Answer, Clock, add_rows, duals, load, run
 from optimizer.problem import Problem
 
 LARGE_LP = 20_000
@@ -69,7 +69,7 @@ class Relaxation:
             return answer
         self._lp.setOptionValue("solver", "simplex")
         self.x = answer.x
-        self._duals = np.array(self._lp.getSolution().row_dual), np.concatenate(self._order)
+        self._duals = duals(self._lp), np.concatenate(self._order)
         cuts = self.problem.cut(self.x, self.tolerance, f"r{self._rounds}")
         if cuts and self._mean is not None:
             self.problem.cut((1 - INWARDS) * self.x + INWARDS * self._mean, self.tolerance, f"m{self._rounds}")

@@ -5,9 +5,12 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
+from optimizer.cluster import Crew, crew
+from optimizer.decompose import Decomposition
 from optimizer.district import Floats
 from optimizer.errors import InfeasibleError, LimitError, SolverError
 from optimizer.highs import Answer, Clock, load, run, start_from
@@ -18,6 +21,7 @@ from optimizer.pulp_bridge import run_solver, solver_by_name
 from optimizer.relaxation import Relaxation
 from optimizer.rules import Rule
 from optimizer.search import choose_tile, nearest, round_by_prices, search_tile, today
+from optimizer.stacks import MOST, count
 
 FIRST = 0.3
 """Share of the time limit for a first plan where the relaxation could not be rounded."""
@@ -42,6 +46,12 @@ FIRST_GAPS = (0.02, 0.005)
 """Relative gaps of the first rounds of branch and bound."""
 SHARP = 1e-7
 """How near to whole a number is in small programs: a millionth of a floor has an entropy that keeps a bound of 0 open."""
+PROVING, FIRST_BOUND = 0.4, 1.0
+"""Share of the time limit after which the bound waits for a plan, and gap of its own, as a share of what is asked for."""
+NODES = 100
+"""Nodes of branch and bound that count as one piece of work."""
+HUGE = 30_000
+"""Integer columns from which branch and bound on the whole is not tried."""
 SMALL, LARGE = 200, 1500
 """Integer columns from which first plans are found before branch and bound, and from which they are improved before."""
 
@@ -101,8 +111,8 @@ class Solution:
 class _Run:
     """State of one solve: best plan, bound, clock, and the program that grows by cuts."""
 
-    def __init__(self, problem: Problem, clock: Clock, report: Report | None) -> None:
-        self.problem, self.clock, self.report = problem, clock, report
+    def __init__(self, problem: Problem, clock: Clock, report: Report | None, crew: Crew) -> None:
+        self.problem, self.clock, self.report, self.crew = problem, clock, report, crew
         options = problem.study.solve
         self.threads, self.gap, self.seed = options.threads, options.gap, options.seed
         self.x: Floats | None = None
@@ -191,6 +201,8 @@ class _Run:
             highs.setOptionValue("presolve", presolve)
             highs.setOptionValue("mip_rel_gap", max(gap, 1e-9))
             highs.setOptionValue("mip_abs_gap", 1e-9)
+            if self.problem.study.solve.work_limit is not None:
+                highs.setOptionValue("mip_max_nodes", NODES * self.problem.study.solve.work_limit)
             if int(arrays.integer.sum()) <= SMALL:
                 highs.setOptionValue("mip_feasibility_tolerance", SHARP)
             if self.x is not None:
@@ -267,14 +279,49 @@ class _Run:
             if fruitless >= FRUITLESS and size < sites:
                 size, seconds, fruitless = size * GROW, seconds * GROW, 0
 
+    def by_pieces(self) -> bool:
+        """Prove by prices of stacks and search piece by piece; return whether a plan was made so."""
+        problem, clock = self.problem, self.clock
+        if count(problem, problem.arrays()) > MOST:
+            return False
+        self.tell("today's district")
+        self.offer(today(problem, clock, self.threads), problem.arrays())
+        self.tell("pricing stacks")
+        search = Decomposition(problem, clock, self.crew)
+        search.prove(self.heard, PROVING * clock.limit, FIRST_BOUND * search.allowed)
+        if search.master.x is None or self.done:
+            return False
+        self.tell("making a plan")
+        made = search.make()
+        self.offer(made, problem.arrays())
+        while made is not None and self.x is not None and not self.done and not search.spent:
+            if not search.settled and (search.tired_out or self._unproved_most(search)):
+                self.tell("pricing stacks")
+                search.prove(self.heard, np.inf, search.unplanned(self.x) / 2)
+            elif not search.tired_out:
+                self.tell("improving pieces")
+                offer = partial(self.offer, arrays=problem.arrays())
+                search.improve(self.x, offer, lambda: self.done or self._unproved_most(search))
+            else:
+                break
+        return made is not None
+
+    def _unproved_most(self, search: Decomposition) -> bool:
+        """Whether the bound leaves more open than the plan, and can be lowered."""
+        return not search.settled and self.x is not None and search.unproved > search.unplanned(self.x)
+
     def with_highs(self) -> None:
         decisions = int(self.problem.arrays().integer.sum())
-        if decisions > SMALL:
-            self.start()
-        else:
+        if decisions <= SMALL:
             self.relax(self.clock.limit / 4)
-        if decisions > LARGE:
-            self.improve()
+        elif decisions <= LARGE:
+            self.start()
+        elif not self.by_pieces():
+            if not self.done:
+                self.start()
+                self.improve()
+        elif decisions > HUGE or self.problem.study.solve.work_limit is not None:
+            return
         for number in range(50):
             if self.done:
                 return
@@ -306,8 +353,14 @@ class _Run:
                 return
 
 
-def solve_problem(problem: Problem, report: Report | None = None) -> Solution:
+def solve_problem(problem: Problem, report: Report | None = None, scheduler: str | None = None) -> Solution:
     """Solve a problem with the study's solver.
+
+    Parameters
+    ----------
+    report : callable, optional
+    scheduler : str, optional
+        Dask scheduler whose workers solve pieces; threads of this process by default.
 
     Raises
     ------
@@ -319,12 +372,12 @@ def solve_problem(problem: Problem, report: Report | None = None) -> Solution:
         When the solver is missing or fails.
     """
     options = problem.study.solve
-    clock = Clock(options.time_limit)
-    state = _Run(problem, clock, report)
+    clock = Clock(options.time_limit if options.work_limit is None else np.inf)
     name = options.solver
     if name.lower() != "highs":
         solver_by_name(name, options.gap, options.time_limit, options.threads)
-    with clock.until_interrupted():
+    with crew(scheduler, options.threads) as workers, clock.until_interrupted():
+        state = _Run(problem, clock, report, workers)
         if name.lower() == "highs":
             state.with_highs()
         else:

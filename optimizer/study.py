@@ -217,6 +217,7 @@ class SolveSection(Section):
 
     gap: Share = 0.01
     time_limit: Positive = 300.0
+    work_limit: Annotated[int, Field(ge=1)] | None = None
     solver: str = "HiGHS"
     threads: Annotated[int, Field(ge=1, le=256)] = 2
     mixing_tolerance: Annotated[float, Field(gt=0, lt=1)] = 0.002

@@ -15,7 +15,7 @@ from optimizer.rules.receptors import ReceptorRule, Told, points_of
 if TYPE_CHECKING:
     import pandas as pd
 
-    from optimizer.district import Bools, Floats, Ints
+    from optimizer.district import Bools, District, Floats, Ints
     from optimizer.exposure import Receptors
     from optimizer.model import Model
     from optimizer.surroundings import At
@@ -170,7 +170,7 @@ class Noise(ReceptorRule):
 
     def constrain(self, model: Model) -> None:
         """Add an emission column a site and kind of sound, and a row a receptor that can be too loud."""
-        from optimizer.kernels import divergence_kernel, sound_kernel
+        from optimizer.kernels import sound_kernel
 
         d = model.district
         kinds: dict[tuple[tuple[float, ...], float], list[int]] = {}
@@ -194,7 +194,7 @@ class Noise(ReceptorRule):
                 if self.method == "iso9613":
                     kernels[kind] = (uses, *sound_kernel(d, site, xy, *kind, self.reach))
                 else:
-                    kernels[kind] = (uses, *_cut(divergence_kernel(d, site, xy), self.reach))
+                    kernels[kind] = (uses, *_divergence(d, site, xy, self.reach))
             for name, levels in (self.places if at == "places" else self.limits).items():
                 here = groups[name][keep] if at == "places" else holding[name][site]
                 some = np.flatnonzero(here)
@@ -388,9 +388,10 @@ class Noise(ReceptorRule):
         return -self.score_per_cost * sum(self._cost(evidence, use) for use in self.limits)
 
 
-def _cut(kernel: Floats, reach: float | None) -> tuple[Floats, Floats]:
-    """Cut a kernel of divergence off at a distance; return it and what counts beyond."""
+def _divergence(d: District, site: Ints, xy: Floats, reach: float | None) -> tuple[Any, Floats]:
+    """Return the kernel of divergence, of nearby sources alone where there is a reach, and what counts beyond."""
+    from optimizer.kernels import divergence_kernel, divergence_within
+
     if reach is None:
-        return kernel, np.zeros(len(kernel))
-    far = 1.0 / (4.0 * np.pi * reach**2)
-    return np.where(kernel < far, 0.0, kernel), np.full(len(kernel), far)
+        return divergence_kernel(d, site, xy), np.zeros(len(xy))
+    return divergence_within(d, site, xy, reach)

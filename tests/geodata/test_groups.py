@@ -179,3 +179,16 @@ def test_a_regular_grid_turns_with_its_ties(angle):
     grid = sites(*(square(30 * i, 30 * j) for i in range(6) for j in range(6)))
     turned = grid.set_geometry(grid.rotate(angle, origin=ORIGIN))
     assert neighbourhoods(turned, 130.0).tolist() == neighbourhoods(grid, 130.0).tolist()
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_neighbourhoods_are_those_of_farthest_points_looked_for_among_all(seed):
+    rng = np.random.default_rng(seed)
+    corners = rng.uniform(0, 6000, (900, 2)) * (1, rng.uniform(0.05, 1))
+    frame = sites(*shapely.box(*corners.T, *(corners + 10).T))
+    xy, size = centres(frame), rng.uniform(150, 600)
+    chosen = [int(np.argmax(np.linalg.norm(xy - xy.mean(axis=0), axis=1)))]
+    while (near := apart(xy)[:, chosen].min(axis=1)).max() > size / 2:
+        chosen.append(int(np.argmax(near)))
+    assert len(chosen) > 50
+    assert partition(neighbourhoods(frame, size)) == partition(apart(xy)[:, chosen].argmin(axis=1))

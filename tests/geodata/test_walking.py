@@ -10,9 +10,19 @@ import shapely
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from geodata import walking
 from geodata.errors import GeodataError
 from geodata.synthetic import synthetic_district
-from geodata.walking import MAX_ACCESS, MIN_ACCESS, parcel_network, street_network, walking_distance
+from geodata.walking import (
+    MAX_ACCESS,
+    MIN_ACCESS,
+    WalkingNetwork,
+    apart,
+    components,
+    parcel_network,
+    street_network,
+    walking_distance,
+)
 from tests.districts import CRS, ORIGIN, lots
 
 SPACING = 100
@@ -256,6 +266,64 @@ def test_a_gap_is_told_once():
     assert sum(int(text.split()[0]) for text in network.findings) == 2
 
 
+@pytest.mark.parametrize("large", [3, 1000])
+@pytest.mark.parametrize("seed", range(3))
+def test_clusters_are_bridged_by_their_shortest_links(seed, large, monkeypatch):
+    """The links of the least spanning tree of clusters, by networkx over all pairs of parcels."""
+    monkeypatch.setattr(walking, "LARGE_PART", large)
+    rng = np.random.default_rng(seed)
+    corners = np.concatenate(
+        [
+            c + (21.0 * np.arange(n))[:, None] * (1, 0)
+            for c, n in zip(rng.uniform(0, 4000, (30, 2)), rng.integers(1, 6, 30))
+        ]
+    )
+    frame = layer(*(shapely.box(x, y, x + 20.8, y + 20) for x, y in corners))
+    shapes = frame.geometry.to_numpy()
+    graph = nx.Graph()
+    for i, j in combinations(range(len(shapes)), 2):
+        graph.add_edge(i, j, gap=max(shapes[i].distance(shapes[j]), 0.5))
+    tree = [d for *_, d in nx.minimum_spanning_edges(graph, weight="gap", data=True) if d["gap"] > 0.5]
+    edges = parcel_network(frame).edges
+    gaps = [d for i, j in edges.tolist() if (d := shapes[i].distance(shapes[j])) > 0.5]
+    assert sorted(gaps) == pytest.approx(sorted(d["gap"] for d in tree))
+
+
+def test_streets_that_many_others_end_on():
+    """Side streets end half a metre off a main street, at both of its sides and out of order."""
+    rng = np.random.default_rng(5)
+    at = rng.permutation(np.arange(20, 380, 30))
+    sides = [[(x, 0.5 * sign), (x, 60 * sign)] for x, sign in zip(at, np.resize([1, -1], len(at)))]
+    network = street_network(
+        streets([(0, 0), (400, 0)], *sides), sites(*((x, 60 * s) for x, s in zip(at, np.resize([1, -1], len(at)))))
+    )
+    found = distances(network) - network.access[:, None] - network.access
+    wanted = np.abs(at[:, None] - at) + 120.0
+    others = ~np.eye(len(at), dtype=bool)
+    assert np.allclose(found[others], wanted[others], atol=2.5)
+    assert network.findings == ()
+
+
+def test_parts_that_no_walk_joins_are_named():
+    xy = np.zeros((7, 2))
+    edges = np.array([[0, 1], [2, 3], [3, 4], [4, 5]])
+    network = WalkingNetwork(
+        xy, edges, np.ones(4), np.array([0, 1, 2, 3, 5, 6, 4]), np.ones(7), np.array([6]), "measured", ()
+    )
+    assert components(network).tolist() == [1, 1, 0, 0, 0, 2, -1]
+    (said,) = apart(network, ["A", "A", "B", "C", "D", "E", "F"])
+    assert said == (
+        "The walking network falls into 3 parts that no walk joins; 3 doors are on the largest, apart from it are "
+        "parcels A; E"
+    )
+    many = WalkingNetwork(
+        np.zeros((40, 2)), np.array([[30 + k, 31 + k] for k in range(9)]), np.ones(9), np.arange(40), np.ones(40),
+        np.arange(0), "measured", (),
+    )  # fmt: skip
+    assert apart(many, [f"P{k}" for k in range(40)])[0].endswith("P0; P1; P2; P3; P4; P5; and 24 parts more")
+    assert apart(parcel_network(lots(9, gap=40.0)), ["P"] * 9) == ()
+
+
 def test_a_single_parcel():
     network = parcel_network(lots(1))
     assert (len(network.edges), network.unreached.tolist()) == (0, [0])
@@ -280,8 +348,10 @@ def test_upstairs_is_always_nearer_than_next_door():
         assert (found[~others] == 0).all()
 
 
+@pytest.mark.parametrize("together", [16, 256])
 @pytest.mark.parametrize("limit", [FAR, 400.0, 60.0, 5.0])
-def test_distances_agree_with_networkx_within_any_limit(limit):
+def test_distances_agree_with_networkx_within_any_limit(limit, together, monkeypatch):
+    monkeypatch.setattr(walking, "TOGETHER", together)
     parcels, lines = synthetic_district(280, seed=1)
     for network in (street_network(lines, parcels), parcel_network(parcels)):
         expected = on_graph(network)

@@ -1,17 +1,11 @@
-"""Benchmarks, on demand: python -m tests.benchmarks [NAME ...]. Each is one function; the table goes into README."""
+"""The benchmarks whose table goes into README: what ships, and how the model and its kernels do."""
 
 from __future__ import annotations
 
 import dataclasses
-import os
-import platform
-import resource
-import sys
 import time
-from collections.abc import Callable, Iterator
-from datetime import UTC, datetime
-from importlib.metadata import version
-from pathlib import Path
+from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 from scipy import sparse
@@ -30,34 +24,34 @@ from optimizer.reference import most_floor_area
 from optimizer.rules.receptors import ReceptorRule
 from optimizer.solving import Progress
 from optimizer.study import Study, load_study
+from tests.benchmarks.apart import apart, peak_memory
+from tests.benchmarks.registry import ROOT, Options, Row, benchmark
 from tests.districts import lots
 from tests.districts import study as small_study
 
-ROOT = Path(__file__).resolve().parents[1]
-Row = tuple[str, str]
-BENCHMARKS: dict[str, Callable[[], Iterator[Row]]] = {}
+
+def _with(study: Study, **changes: Any) -> Study:
+    """Return a study whose ``[solve]`` differs where something other than None is given."""
+    given = {key: value for key, value in changes.items() if value is not None}
+    return study.model_copy(update={"solve": study.solve.model_copy(update=given)})
 
 
-def benchmark(function: Callable[[], Iterator[Row]]) -> Callable[[], Iterator[Row]]:
-    """Register a benchmark under its name."""
-    BENCHMARKS[function.__name__] = function
-    return function
-
-
-@benchmark
-def demo() -> Iterator[Row]:
+@benchmark()
+def demo(options: Options) -> Iterator[Row]:
     """The shipped example to 0.1 %."""
+    study = _with(load_study(ROOT / "examples/quanzhi/study.toml"), time_limit=options.time_limit)
     started = time.perf_counter()
-    result = optimizer.solve(ROOT / "examples/quanzhi/study.toml").result
-    yield "solved", f"{time.perf_counter() - started:.1f} s"
-    yield "gap", f"{result['gap']:.2%}"
+    result = optimizer.solve(study).result
+    yield Row("quanzhi", "solved", time.perf_counter() - started, "s")
+    yield Row("quanzhi", "gap", 100 * result["gap"], "%")
 
 
-@benchmark
-def kendall() -> Iterator[Row]:
+@benchmark()
+def kendall(options: Options) -> Iterator[Row]:
     """Kendall Square, 180 real parcels: seconds to each proved gap within 60 s."""
+    limit = options.time_limit or 60.0
     study = load_study(ROOT / "examples/cambridge/kendall.toml")
-    options = study.solve.model_copy(update={"gap": 1e-4, "time_limit": 60.0})
+    study = _with(study, gap=1e-4, time_limit=limit, threads=options.threads)
     reached: dict[float, float] = {}
 
     def report(p: Progress) -> None:
@@ -65,45 +59,102 @@ def kendall() -> Iterator[Row]:
             if p.gap <= gap:
                 reached.setdefault(gap, p.seconds)
 
-    result = optimizer.solve(study.model_copy(update={"solve": options}), report=report).result
+    result = optimizer.solve(study, report=report).result
     for gap in (0.05, 0.02, 0.01):
-        yield f"gap of {gap:.0%} proved", f"{reached[gap]:.0f} s" if gap in reached else "not within 60 s"
-    yield "gap after 60 s", f"{result['gap']:.2%}"
+        yield Row("180 parcels", f"gap of {gap:.0%} proved", reached.get(gap), "s")
+    yield Row("180 parcels", f"gap after {limit:.0f} s", 100 * result["gap"], "%")
 
 
-@benchmark
-def flow_against_pairs() -> Iterator[Row]:
+@benchmark(200, 1000)
+def flow_against_pairs(options: Options) -> Iterator[Row]:
     """One linear relaxation, synthetic parcels: flow on the network, and the textbook transport over all pairs."""
-    for parcels in (200, 1000):
+    for parcels in options.sizes:
         problem = _synthetic(parcels, objective={"proximity": 1.0, "mixing": 0.0})
         flow = _plain(problem.arrays())
-        optimum, seconds = {}, {}
+        seconds = {}
         for name, arrays in (("flow", flow), ("pairs", _pair_form(problem, flow))):
             highs = load(arrays, relaxed=True)
             highs.setOptionValue("solver", "ipm")
             started = time.perf_counter()
-            optimum[name] = run(highs, Clock(1800), 1800).objective / SCORE
+            optimum = run(highs, Clock(1800), 1800).objective / SCORE
             seconds[name] = time.perf_counter() - started
-            size = f"{arrays.matrix.shape[1]:,} columns"
-            yield f"{parcels} parcels, {name}, {size}", f"{seconds[name]:.2f} s, optimum {optimum[name]:.6f}"
-        yield f"{parcels} parcels, times faster", f"{seconds['pairs'] / seconds['flow']:.1f}"
+            case = f"{parcels:,} parcels, {name}"
+            yield Row(case, "columns", arrays.matrix.shape[1])
+            yield Row(case, "solved", seconds[name], "s")
+            yield Row(case, "optimum", optimum)
+        yield Row(f"{parcels:,} parcels", "times faster", seconds["pairs"] / seconds["flow"])
 
 
-@benchmark
-def thousand() -> Iterator[Row]:
+@benchmark()
+def thousand(options: Options) -> Iterator[Row]:
     """1,000 synthetic parcels: read, built and handed over."""
+    yield from _fresh("1,000 parcels", "building")
+
+
+@benchmark()
+def kernels(options: Options) -> Iterator[Row]:
+    """What 2,000 buildings send to 4,000 points of facades: sound with screens on every tenth lot, air over a wind rose."""
+    yield from _fresh("2,000 buildings, 4,000 points", "sending")
+
+
+@benchmark()
+def pollution(options: Options) -> Iterator[Row]:
+    """Kendall Square under limits on noise and air, and without them: seconds to a proved 1 %."""
+    study = load_study(ROOT / "examples/cambridge/pollution.toml")
+    study = _with(study, time_limit=options.time_limit, threads=options.threads)
+    free = [rule for rule in study.rules if not isinstance(rule, ReceptorRule) and rule.kind != "indoor_noise"]
+    seconds = []
+    for case, rules in (("without the limits", free), ("with them", study.rules)):
+        result = optimizer.solve(study.model_copy(update={"rules": rules})).result
+        seconds.append(result["seconds"])
+        yield Row(case, "gap", 100 * result["gap"], "%")
+        yield Row(case, "solved", result["seconds"], "s")
+    yield Row("with them", "times longer", seconds[1] / seconds[0])
+
+
+def _fresh(case: str, function: str) -> Iterator[Row]:
+    """Run a function of this module in a process of its own, whose memory is then its own too."""
+    for what, value, unit in apart(f"{__name__}:{function}"):
+        yield Row(case, what, value, unit)
+
+
+Told = tuple[str, float, str]
+
+
+def building() -> Iterator[Told]:
+    """Read, build and hand over 1,000 synthetic parcels."""
     started = time.perf_counter()
     problem = _synthetic(1000)
     read = time.perf_counter()
     arrays = problem.arrays()
-    yield "read, walked, built", f"{read - started:.2f} s"
+    yield "read, walked, built", read - started, "s"
     load(arrays)
     loaded = time.perf_counter()
-    yield "handed to HiGHS", f"{loaded - read:.2f} s"
+    yield "handed to HiGHS", loaded - read, "s"
     to_pulp(arrays)
-    yield "handed to PuLP", f"{time.perf_counter() - loaded:.2f} s"
-    yield "rows, columns", f"{arrays.matrix.shape[0]:,}, {arrays.matrix.shape[1]:,}"
-    yield "most memory of the process", f"{resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20:.2f} GiB"
+    yield "handed to PuLP", time.perf_counter() - loaded, "s"
+    yield "rows", arrays.matrix.shape[0], ""
+    yield "columns", arrays.matrix.shape[1], ""
+    yield "most memory of the process", peak_memory(), "GiB"
+
+
+def sending() -> Iterator[Told]:
+    """Compute the kernels of sound and air of 2,000 buildings."""
+    rng = np.random.default_rng(1)
+    storeys = rng.integers(0, 5, 2000)
+    frame = lots(2000, columns=50, side=30.0, gap=12.0, storeys=storeys, protected=rng.random(2000) < 0.1)
+    frame["gfa_homes"] = storeys * 500.0
+    wind = {"classes": [{"stability": s, "speed": 3.0, "frequency": [1 / 96] * 16} for s in "ABCDEF"]}
+    asked = small_study(lot_columns=("id", "max_far", "coverage", "storeys", "protected"), pollution={"wind": wind})
+    district = read_district(asked, frame)
+    site, xy = (part[:8000:2] for part in district.around.facades)
+    started = time.perf_counter()
+    sound_kernel(district, site, xy, (0.125,) * 8, 0.0, None)
+    yield "sound", time.perf_counter() - started, "s"
+    started = time.perf_counter()
+    annual_kernel(district, plume(district, site, xy, None), "air")
+    yield "air, annual mean", time.perf_counter() - started, "s"
+    yield "most memory of the process", peak_memory(), "GiB"
 
 
 def _synthetic(parcels: int, **sections: object) -> Problem:
@@ -182,55 +233,3 @@ def _pair_form(problem: Problem, flow: Arrays) -> Arrays:
         column_names=[*flow.column_names, *(f"pair_{k}" for k in range(count))],
         row_names=[*rest.row_names, *(f"link_{k}" for k in range(rows))],
     )
-
-
-@benchmark
-def kernels() -> Iterator[Row]:
-    """What 2,000 buildings send to 4,000 points of facades: sound with screens on every tenth lot, air over a wind rose."""
-    rng = np.random.default_rng(1)
-    storeys = rng.integers(0, 5, 2000)
-    frame = lots(2000, columns=50, side=30.0, gap=12.0, storeys=storeys, protected=rng.random(2000) < 0.1)
-    frame["gfa_homes"] = storeys * 500.0
-    wind = {"classes": [{"stability": s, "speed": 3.0, "frequency": [1 / 96] * 16} for s in "ABCDEF"]}
-    asked = small_study(lot_columns=("id", "max_far", "coverage", "storeys", "protected"), pollution={"wind": wind})
-    district = read_district(asked, frame)
-    site, xy = (part[:8000:2] for part in district.around.facades)
-    started = time.perf_counter()
-    sound_kernel(district, site, xy, (0.125,) * 8, 0.0, None)
-    yield "sound", f"{time.perf_counter() - started:.1f} s"
-    started = time.perf_counter()
-    annual_kernel(district, plume(district, site, xy, None), "air")
-    yield "air, annual mean", f"{time.perf_counter() - started:.1f} s"
-    yield "most memory of the process", f"{resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024**2:.2f} GiB"
-
-
-@benchmark
-def pollution() -> Iterator[Row]:
-    """Kendall Square under limits on noise and air, and without them: seconds to a proved 1 %."""
-    study = load_study(ROOT / "examples/cambridge/pollution.toml")
-    free = [rule for rule in study.rules if not isinstance(rule, ReceptorRule) and rule.kind != "indoor_noise"]
-    seconds = []
-    for what, rules in (("without the limits", free), ("with them", study.rules)):
-        result = optimizer.solve(study.model_copy(update={"rules": rules})).result
-        seconds.append(result["seconds"])
-        yield f"{what}, to a gap of {result['gap']:.2%}", f"{result['seconds']:.0f} s"
-    yield "times longer", f"{seconds[1] / seconds[0]:.1f}"
-
-
-def main(names: list[str]) -> int:
-    """Run the named benchmarks, or all, and print a table in Markdown."""
-    unknown = [name for name in names if name not in BENCHMARKS]
-    if unknown:
-        print(f"{unknown[0]}: no such benchmark; there are {', '.join(BENCHMARKS)}", file=sys.stderr)
-        return 2
-    packages = ", ".join(f"{name} {version(name)}" for name in ("highspy", "pulp", "numpy"))
-    print(f"{datetime.now(UTC):%d %B %Y}, Python {platform.python_version()}, {os.cpu_count()} cores, {packages}\n")
-    print("| benchmark | what | result |\n|---|---|---:|")
-    for name in names or BENCHMARKS:
-        for what, result in BENCHMARKS[name]():
-            print(f"| {name} | {what} | {result} |", flush=True)
-    return 0
-
-
-if __name__ == "__main__":
-    raise SystemExit(main(sys.argv[1:]))

@@ -1,0 +1,291 @@
+"""Plans at scale: a bound from stacks, a plan made piece by piece from its relaxation, and pieces improved.
+
+1. The master program over stacks (`optimizer.master`) gives prices, a bound that they prove, and a relaxed solution in
+   which every site mixes whole stacks.
+2. Piece after piece, sites choose one stack each while all others stay mixed, until none is: a plan.
+3. Pieces around the sites at which plan and prices differ most choose anew; every step is a plan.
+
+Pieces of one turn share nothing and are solved side by side; a row that two of them load is checked when they are
+put together, and the later one is dropped where both do not fit. What a turn does depends on counts alone, not on
+time, so that two runs with the same seed do the same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from optimizer.cluster import Crew
+from optimizer.district import Bools, Floats, Ints
+from optimizer.highs import Clock
+from optimizer.master import Master
+from optimizer.mixing import slack
+from optimizer.model import AREA
+from optimizer.pieces import Piece, Pieces, share
+from optimizer.problem import Problem
+
+ROUNDS, SURE = 40, 0.25
+"""Most rounds of the master, and the share of the gap asked for to which its own is closed before plans are made."""
+SLOW, SLOW_FROM = 0.03, 4
+"""Share of the gap asked for that a round must take off the bound, and rounds that are granted."""
+SHARE, SMALLEST, LARGE = 10, 20, 60
+"""Parts of a district that a first piece is one of, and least and most sites in it."""
+LARGEST = 400
+BINARIES = 800
+"""Binaries of a piece up to which it is not made smaller while a plan is made."""
+LOSS, FINE = 0.4, 0.1
+"""Share of the gap asked for that pieces together may lose: while a plan is made, and while it is improved."""
+FINEST = 0.004
+"""Gap below which pieces are solved no finer."""
+ROUGH = 0.01
+"""Gap below which pieces are solved no finer while a plan is made."""
+PIECE_SECONDS, LEAST_SECONDS = 20.0, 2.0
+"""Most and least that a piece of the first size is given, s."""
+MAKING = 0.5
+"""Share of the time left in which a plan should be made."""
+FRUITLESS, GROW = 6, 1.5
+"""Pieces without gain after which pieces grow, and the factor."""
+BREAKS = 4e-6
+"""Relative excess over a row's bound that pieces together may leave."""
+NOTHING = 1e-7
+"""Gain that is none, model units."""
+
+
+class Decomposition:
+    """One search: the master, the best plan, and what is told of both.
+
+    Attributes
+    ----------
+    master : Master
+    x : ndarray, shape (columns,), or None
+        The plan.
+    score : float
+        Its score; model units.
+    """
+
+    def __init__(self, problem: Problem, clock: Clock, crew: Crew) -> None:
+        options = problem.study.solve
+        self.problem, self.clock, self.crew, self.gap = problem, clock, crew, options.gap
+        self.seed, self.work = options.seed, options.work_limit
+        gap = options.gap
+        self.allowed = max(gap, FINEST)
+        self.master = Master(problem, options.threads)
+        self.rng = np.random.default_rng(options.seed)
+        self.number = 0
+        self.settled = False
+        self._size, self._fruitless = float(self.first_size), 0
+        self._tired = np.zeros(len(problem.district.sites))
+        self._pieces: Pieces | None = None
+
+    def prove(self, heard: Callable[[float], bool], until: float, own: float) -> None:
+        """Solve the master again and again until its own gap is small, or some second has come.
+
+        Parameters
+        ----------
+        heard : callable
+            Told each bound, model units; true ends it.
+        until : float
+            s.
+        own : float
+            Difference of the master's bound and its relaxation that is small, as a share of the relaxation.
+        """
+        master = self.master
+        if not len(master.choices):
+            master.begin(self.seed)
+        total = float(self.problem.district.site_area.sum())
+        tolerance = (self.problem.study.solve.mixing_tolerance * total / 1000 + 1e-6) * AREA
+        while not self.settled:
+            before = master.bound
+            answer = master.improve(self.clock, tolerance, f"m{master.rounds}")
+            if answer.status != "optimal":
+                self.settled = True
+                return
+            slow = before - master.bound < SLOW * self.allowed * abs(master.objective) and master.rounds > SLOW_FROM
+            self.settled = slow or self.unproved <= SURE * self.allowed or master.rounds >= ROUNDS
+            if heard(master.bound) or ((self.clock.elapsed > until or self.unproved <= own) and not self.lacking):
+                return
+
+    @property
+    def lacking(self) -> bool:
+        """Whether the master's solution breaks a row that was left out of it."""
+        a, x = self.master.arrays, self.master.x
+        return x is None or bool((a.violated(x, BREAKS) & np.isfinite(a.lazy) & ~a.cut).any())
+
+    @property
+    def unproved(self) -> float:
+        """What the master's bound leaves open above its relaxation, as a share of that."""
+        return (self.master.bound - self.master.objective) / abs(self.master.objective)
+
+    def unplanned(self, x: Floats) -> float:
+        """Return what a plan leaves open below the master's relaxation, as a share of that."""
+        return (self.master.objective - self.score_of(x)) / abs(self.master.objective)
+
+    @property
+    def spent(self) -> bool:
+        """Whether time is up, or the pieces that the study allows are solved."""
+        return self.clock.left <= 0 or (self.work is not None and self.number >= self.work)
+
+    def _seconds(self, size: float) -> float:
+        """Return what a piece of some size may take; no limit where work is limited, so that runs do the same."""
+        return np.inf if self.work is not None else PIECE_SECONDS * size / self.first_size
+
+    @property
+    def pieces(self) -> Pieces:
+        """What cuts pieces out of the master's problem as it stands."""
+        if self._pieces is None or self._pieces.master.arrays is not self.master.arrays:
+            self._pieces = Pieces(self.master)
+        return self._pieces
+
+    def score_of(self, x: Floats) -> float:
+        """Return a solution's objective with entropies taken exactly, model units."""
+        cost = self.master.arrays.cost
+        return float(cost @ x) - slack(self.problem.scales, x, cost)
+
+    @property
+    def first_size(self) -> int:
+        """Sites of the first pieces."""
+        return int(np.clip(len(self.problem.district.sites) / SHARE, SMALLEST, LARGE))
+
+    def make(self) -> Floats | None:
+        """Make a plan of the master's solution, piece by piece; None where a piece has none or time is up."""
+        x = self.master.x
+        assert x is not None, "the master is solved first"
+        open_ = np.ones(len(self.problem.district.sites), dtype=bool)
+        size = self.first_size
+        while open_.any():
+            if self.clock.left <= 0:
+                return None
+            turn = self._corners(x, np.flatnonzero(open_), size)
+            part = sum(len(whole) for _, whole in turn) / open_.sum()
+            seconds = max(MAKING * self.clock.left * part, LEAST_SECONDS) * size / self.first_size
+            seconds = min(seconds, self._seconds(size)) if self.work is None else np.inf
+            answers = self.crew.solve(share([piece for piece, _ in turn]), self.clock, seconds)
+            before, needed = x, int(self.pieces.needed.sum())
+            for (piece, whole), answer in zip(turn, answers, strict=True):
+                put = None if answer is None else self._put(piece, x, answer)
+                if put is not None:
+                    x = put
+                    open_[whole] = False
+            if x is not before:
+                size = self.first_size
+            elif self.pieces.needed.sum() > needed:
+                continue
+            elif size >= len(open_):
+                return None
+            else:
+                size *= 2
+        return x
+
+    def _corners(self, x: Floats, left: Ints, size: int) -> list[tuple[Piece, Ints]]:
+        """Return pieces that choose at some of the sites left, no two of which share a column.
+
+        They work from the edge inwards, so that what stays open is one place rather than scattered remains.
+        """
+        xy = self.problem.district.xy
+        share = LOSS * max(self.gap, ROUGH) * abs(self.master.objective) / len(xy)
+        turn: list[tuple[Piece, Ints]] = []
+        taken = np.zeros(len(self.master.arrays.cost), dtype=bool)
+        far = np.linalg.norm(xy[left] - xy[left].mean(axis=0), axis=1)
+        for _ in range(self.crew.workers):
+            centre = left[np.argmax(far)]
+            for number in range(size, 0, -max(size // 4, 1)):
+                whole = self._nearest(centre, left, number)
+                mixed = self._nearest(centre, left[~np.isin(left, whole)], number)
+                piece = self._piece(x, whole, mixed, share * len(whole))
+                if piece.task.program.integer.sum() <= BINARIES or number <= SMALLEST:
+                    break
+            columns = np.append(piece.columns, piece.cleared)
+            if not taken[columns].any():
+                turn.append((piece, whole))
+                taken[columns] = True
+            far = np.minimum(far, np.linalg.norm(xy[left] - xy[centre], axis=1))
+        return turn
+
+    def improve(self, x: Floats, offer: Callable[[Floats], bool], watch: Callable[[], bool]) -> None:
+        """Improve a plan piece by piece until told to stop, or until pieces of the whole no longer help.
+
+        Parameters
+        ----------
+        offer : callable
+            Told each better plan; returns whether it was taken.
+        """
+        sites = len(self.problem.district.sites)
+        while not watch() and not self.spent and not self.tired_out:
+            turn = self._turn(x, min(round(self._size), sites))
+            tasks = share([piece for piece, _ in turn])
+            answers = self.crew.solve(tasks, self.clock, self._seconds(self._size))
+            gained = False
+            for (piece, chosen), answer in zip(turn, answers, strict=True):
+                better = None if answer is None else self._put(piece, x, answer)
+                if better is not None and self.score_of(better) > self.score_of(x) + NOTHING and offer(better):
+                    x, gained = better, True
+                else:
+                    self._tired[chosen] += 1
+            self._fruitless = 0 if gained else self._fruitless + len(turn)
+            if self._fruitless >= FRUITLESS and not self.tired_out:
+                self._size, self._fruitless = self._size * GROW, 0
+                self._tired[:] = 0
+
+    @property
+    def tired_out(self) -> bool:
+        """Whether the largest pieces no longer help."""
+        return self._fruitless >= FRUITLESS and self._size >= min(LARGEST, len(self.problem.district.sites))
+
+    def _put(self, piece: Piece, x: Floats, answer: Floats) -> Floats | None:
+        """Return a plan with a piece's answer in it; None where it breaks a row that was left out or used up."""
+        better = self.pieces.merged(piece, x, answer)
+        a = self.master.arrays
+        broken = a.violated(better, BREAKS) & ~a.cut
+        self.pieces.needed |= broken & np.isfinite(a.lazy)
+        return None if broken.any() else better
+
+    def _turn(self, x: Floats, size: int) -> list[tuple[Piece, Ints]]:
+        """Return some pieces around sites where plan and prices differ most, no two of which share a column."""
+        d = self.problem.district
+        loss = self.losses(x) / (1.0 + self._tired)
+        weight = loss + loss.sum() / len(loss) / 20 + 1e-12
+        turn: list[tuple[Piece, Ints]] = []
+        taken = np.zeros(len(self.master.arrays.cost), dtype=bool)
+        sites = np.arange(len(d.sites))
+        for _ in range(4 * self.crew.workers):
+            if len(turn) == self.crew.workers:
+                break
+            centre = self.rng.choice(sites, p=weight / weight.sum())
+            chosen = self._nearest(centre, sites, size)
+            fine = FINE * self.allowed * abs(self.master.objective) * len(chosen) / len(sites)
+            piece = self._piece(x, chosen, np.arange(0), fine)
+            columns = np.concatenate([piece.columns, piece.cleared])
+            if taken[columns].any():
+                continue
+            taken[columns] = True
+            turn.append((piece, chosen))
+        return turn
+
+    def losses(self, x: Floats) -> Floats:
+        """Return what each site's part of a plan is worth less than the best there at the prices, shape (S,)."""
+        master, d = self.master, self.problem.district
+        priced = master.priced
+        if priced is None:
+            return np.ones(len(d.sites))
+        prices = np.zeros(master.arrays.matrix.shape[0])
+        prices[: len(priced.prices)] = priced.prices
+        reduced = master.reduced(prices)
+        owner = master.stacks.owner
+        worth = np.bincount(owner[owner >= 0], (reduced * x)[owner >= 0], minlength=len(d.sites))
+        parcel = np.bincount(d.parcel_of, worth) + (reduced[master.actions] * x[master.actions]).sum(axis=0)
+        lost = np.maximum(np.maximum(priced.action.max(axis=0), 0.0) - parcel, 0.0)
+        per = lost / np.bincount(d.parcel_of)
+        return np.asarray(per[d.parcel_of])
+
+    def _piece(self, x: Floats, whole: Ints, mixed: Ints, loss: float) -> Piece:
+        self.number += 1
+        return self.pieces.cut_out(x, whole, mixed, loss, self.seed + self.number)
+
+    def _nearest(self, centre: int, among: Ints, size: int) -> Ints:
+        """Return about so many sites around one, those of a parcel all or none."""
+        d = self.problem.district
+        near = among[np.argsort(np.linalg.norm(d.xy[among] - d.xy[centre], axis=1), kind="stable")[:size]]
+        parcels: Bools = np.zeros(len(d.parcels), dtype=bool)
+        parcels[d.parcel_of[near]] = True
+        return np.flatnonzero(parcels[d.parcel_of])

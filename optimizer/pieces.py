@@ -1,0 +1,302 @@
+"""Pieces of a program: some sites choose anew under the rows of the whole.
+
+A piece frees some sites and the walks around them; all else stays, and what stays takes its part of every row. So a
+step from a plan is a plan again, whatever rules couple the sites, and a step from the relaxation turns some sites'
+mixtures of stacks into one stack each while the rest remain a feasible mixture.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from scipy import sparse
+
+from optimizer.district import Bools, Floats, Ints
+from optimizer.highs import Clock, load, run, start_from
+from optimizer.master import Master
+from optimizer.mixing import around
+from optimizer.model import Arrays
+from optimizer.stacks import KINDS, Chosen, without_hairs
+
+MARGIN = 150.0
+"""Distance beyond the freed sites within which walks are freed too, m."""
+POOL, BEST = 8, 2
+"""Stacks of a place that a piece chooses from: the best of those the master has taken in, and the best of all."""
+EXACT = 1e-9
+SHORT = 60
+"""Entries of a row up to which all columns in it are freed with a site in it."""
+NODES = 40
+"""Nodes of branch and bound that a piece is given."""
+
+
+@dataclass(frozen=True)
+class Task:
+    """One piece as a program by itself, to be solved anywhere.
+
+    Attributes
+    ----------
+    program : Arrays
+    start : ndarray, shape (columns of the program,), or None
+        A solution to start from.
+    loss : float
+        What the answer may lose against the best, model units.
+    seed : int
+    """
+
+    program: Arrays
+    start: Floats | None
+    loss: float
+    seed: int
+
+
+@dataclass(frozen=True)
+class Piece:
+    """A task, and where its answer goes.
+
+    Attributes
+    ----------
+    task : Task
+    columns : ndarray of int
+        The problem's columns that come first in the program.
+    choices : Chosen
+        The stacks that come next; then one binary a stack that has several fillings.
+    cleared : ndarray of int
+        The problem's columns of the freed sites, which the choices make.
+    rows : ndarray of int
+        The problem's rows that come first in the program.
+    own : ndarray, shape (rows,)
+        What the freed columns load of them before.
+    """
+
+    task: Task
+    columns: Ints
+    choices: Chosen
+    cleared: Ints
+    rows: Ints
+    own: Floats
+
+
+def share(pieces: Sequence[Piece]) -> list[Task]:
+    """Return the tasks of pieces that are solved side by side: what is left of a row is divided among those in it."""
+    if len(pieces) == 1:
+        return [pieces[0].task]
+    all_rows = np.concatenate([piece.rows for piece in pieces])
+    loaded = np.bincount(all_rows)
+    tasks = []
+    for piece in pieces:
+        program, count = piece.task.program, loaded[piece.rows]
+        low, high = program.row_lower.copy(), program.row_upper.copy()
+        at = np.arange(len(piece.rows))
+        low[at] = piece.own + (low[at] - piece.own) / count
+        high[at] = piece.own + (high[at] - piece.own) / count
+        tasks.append(replace(piece.task, program=replace(program, row_lower=low, row_upper=high)))
+    return tasks
+
+
+def solve_task(task: Task, clock: Clock, seconds: float) -> Floats | None:
+    """Return the best answer found, shape (columns of the program,), or None."""
+    highs = load(task.program, threads=1, seed=task.seed)
+    highs.setOptionValue("mip_rel_gap", 0.0)
+    highs.setOptionValue("mip_abs_gap", task.loss)
+    highs.setOptionValue("mip_max_nodes", NODES)
+    highs.setOptionValue("primal_feasibility_tolerance", EXACT)  # what many pieces leave over adds up
+    if task.start is not None:
+        start_from(highs, task.start)
+    return run(highs, clock, seconds).x
+
+
+class Pieces:
+    """Cuts pieces out of a master's problem.
+
+    Attributes
+    ----------
+    needed : ndarray of bool, shape (rows,)
+        Lazy rows that some answer broke; they are not left out again.
+    """
+
+    def __init__(self, master: Master) -> None:
+        self.master = master
+        stacks, flows = master.stacks, master.problem.flows
+        self._by_column = sparse.csc_matrix(master.arrays.matrix)
+        self._order = np.argsort(stacks.owner, kind="stable")
+        self._first = np.searchsorted(stacks.owner[self._order], np.arange(stacks.sites + 1))
+        self._walks, self._walks_at = flows.columns[flows.walks], flows.xy[flows.walks]
+        self._other = np.zeros(len(master.arrays.cost), dtype=bool)
+        self._other[master.others] = True
+        self.needed: Bools = np.zeros(master.arrays.matrix.shape[0], dtype=bool)
+
+    def cut_out(self, x: Floats, whole: Ints, mixed: Ints, loss: float, seed: int) -> Piece:
+        """Return the piece in which some sites choose anew.
+
+        Parameters
+        ----------
+        x : ndarray, shape (columns,)
+            A plan, or a solution of the relaxation over stacks.
+        whole : ndarray of int
+            Sites that choose one stack each: all sites of some parcels.
+        mixed : ndarray of int
+            Sites of other parcels that may mix stacks, as in the relaxation.
+        loss : float
+            What the answer may lose against the best, model units.
+        """
+        m, stacks, a = self.master, self.master.stacks, self.master.arrays
+        parcel_of = m.problem.district.parcel_of
+        sites = np.concatenate([whole, mixed])
+        is_whole = np.zeros(stacks.sites, dtype=bool)
+        is_whole[whole] = True
+        cleared = np.concatenate([self._order[self._first[s] : self._first[s + 1]] for s in sites])
+        actions = m.actions[:, np.unique(parcel_of[sites])].ravel()
+        groups = [np.unique(m.problem.district.groups[scale.name][sites]) for scale in m.groups]
+        grouped = [np.append(s.column[g].ravel(), s.entropy[g]) for s, g in zip(m.groups, groups, strict=True)]
+        defined = self._defined(np.append(cleared, actions))
+        free = np.unique(np.concatenate([actions, self._walks_near(sites), *grouped, defined]))
+        choices, start = self._choices(x, sites)
+        made = stacks.columns_of(choices)
+
+        opened = np.concatenate([free, cleared])
+        part = self._by_column[:, opened]
+        rows = np.unique(part.indices)
+        activity = a.matrix @ x
+        pressing = np.isinf(a.lazy) | self.needed | (a.row_upper - activity <= a.lazy)
+        rows = rows[(m.coupling & pressing)[rows]]
+        part = sparse.csr_matrix(part)[rows]
+        own = part @ x[opened]
+        rest = activity[rows] - own
+        # What is broken by a hair may stay so: the solution itself is always one of the piece, integers apart.
+        low, high = np.minimum(a.row_lower[rows] - rest, own), np.maximum(a.row_upper[rows] - rest, own)
+        fixed, chosen = part[:, : len(free)], part[:, len(free) :] @ made[cleared]
+        where = np.full(len(a.cost), -1)
+        where[free] = np.arange(len(free))
+        action, member = m.membership(choices, where, len(free))
+        tied, single = _tied(choices, is_whole[stacks.site[choices.stack]])
+        cuts = self._cuts(x, groups, where, len(free))
+        binaries = tied.shape[0]
+        matrix = sparse.bmat(
+            [
+                [fixed, chosen, sparse.csr_matrix((len(rows), binaries))],
+                [action, member, None],
+                [None, tied, -sparse.identity(binaries)],
+                [cuts, None, None],
+            ],
+            format="csr",
+        )
+        equal = np.zeros(action.shape[0] + binaries)
+        count = len(choices) + binaries
+        mixing = m.actions[:, np.unique(parcel_of[mixed])].ravel()
+        program = Arrays(
+            cost=np.concatenate([a.cost[free], made.T @ a.cost, np.zeros(binaries)]),
+            lower=np.concatenate([a.lower[free], np.zeros(count)]),
+            upper=np.concatenate([m.upper[free], np.ones(count)]),
+            integer=np.concatenate([a.integer[free] & ~np.isin(free, mixing), single, np.ones(binaries, dtype=bool)]),
+            matrix=without_hairs(sparse.csr_matrix(matrix)),
+            row_lower=np.concatenate([low, equal, np.full(cuts.shape[0], -np.inf)]),
+            row_upper=np.concatenate([high, equal, np.zeros(cuts.shape[0])]),
+            lazy=np.full(matrix.shape[0], np.inf),
+            cut=np.zeros(matrix.shape[0], dtype=bool),
+            column_names=[],
+            row_names=[],
+        )
+        begin = None
+        if start is not None and not len(mixed):
+            begin = np.concatenate([x[free], start, np.minimum(tied @ start, 1.0)])
+        return Piece(Task(program, begin, loss, seed), free, choices, cleared, rows, own)
+
+    def merged(self, piece: Piece, x: Floats, answer: Floats) -> Floats:
+        """Return a solution with a piece's answer in it, shape (columns,); what is whole is so to the last digit."""
+        x, free, program = x.copy(), len(piece.columns), piece.task.program
+        answer = np.clip(np.where(program.integer, np.rint(answer), answer), program.lower, program.upper)
+        taken = answer[free : free + len(piece.choices)]
+        # Fillings of one stack add up to its binary.
+        _, of, count = np.unique(piece.choices.stack, return_inverse=True, return_counts=True)
+        whole = self._wholly(piece)
+        total = np.bincount(of, taken)[of]
+        several = (count[of] > 1) & whole & (total > 0)
+        taken[several] *= np.rint(total[several]) / total[several]
+        x[piece.cleared] = self.master.stacks.columns_of(piece.choices)[piece.cleared] @ taken
+        x[piece.columns] = answer[:free]
+        return x
+
+    def _wholly(self, piece: Piece) -> Bools:
+        """Return which choices belong to sites that choose one stack."""
+        where = np.zeros(len(self.master.arrays.cost), dtype=bool)
+        where[piece.columns[piece.task.program.integer[: len(piece.columns)]]] = True
+        stacks = self.master.stacks
+        return np.asarray(where[stacks.action[stacks.place[piece.choices.stack]]])
+
+    def _walks_near(self, sites: Ints) -> Ints:
+        xy = self.master.problem.district.xy[sites]
+        middle = xy.mean(axis=0)
+        reach = np.linalg.norm(xy - middle, axis=1).max() + MARGIN
+        near: Ints = self._walks[np.linalg.norm(self._walks_at - middle, axis=1) <= reach]
+        return near
+
+    def _defined(self, touched: Ints) -> Ints:
+        """Return the other columns that equations and short rows tie to touched ones, and those that let a rule be missed."""
+        a = self.master.arrays
+        rows = np.unique(self._by_column[:, touched].indices)
+        near = (a.row_lower[rows] == a.row_upper[rows]) | (np.diff(a.matrix.indptr)[rows] <= SHORT)
+        columns = np.unique(a.matrix[rows[near]].indices)
+        priced = np.unique(a.matrix[rows].indices)
+        return np.union1d(columns[self._other[columns]], priced[self._other[priced] & (a.cost[priced] != 0)])
+
+    def _choices(self, x: Floats, sites: Ints) -> tuple[Chosen, Floats | None]:
+        """Return the stacks that some sites choose from, and how a plan has chosen, or None where it has not."""
+        m, stacks = self.master, self.master.stacks
+        inside = np.zeros(stacks.sites, dtype=bool)
+        inside[sites] = True
+        pool = m.choices.at(inside[stacks.site[m.choices.stack]])
+        value = None if m.priced is None else m.priced.value
+        if value is not None:
+            pool = pool.at(_leading(stacks.place[pool.stack], value[pool.stack], POOL))
+            places = (np.arange(len(KINDS))[:, None] * stacks.sites + sites).ravel()
+            places = places[m.upper[stacks.action[places]] > 0]
+            ranges = [np.arange(stacks.first[k], stacks.first[k + 1]) for k in places]
+            near = np.concatenate([r[np.argpartition(-value[r], BEST)[:BEST]] if len(r) > BEST else r for r in ranges])
+            assert m.priced is not None
+            pool = pool.and_also(Chosen(near, m.priced.inside[near]))
+        pool = pool.and_also(m.mixture.at(inside[stacks.site[m.mixture.stack]]))
+        own = stacks.found_in(x, sites)
+        if own is None:
+            return pool, None
+        both = pool.and_also(own)
+        key = np.column_stack([both.stack, np.round(both.inside, 9)])
+        mine = {tuple(row) for row in np.column_stack([own.stack, np.round(own.inside, 9)]).tolist()}
+        return both, np.array([float(tuple(row) in mine) for row in key.tolist()])
+
+    def _cuts(self, x: Floats, groups: list[Ints], where: Ints, width: int) -> sparse.csr_matrix:
+        """Return cuts of groups' entropies at a solution and around it."""
+        rows, columns, values, count = [np.arange(0)], [np.arange(0)], [np.zeros(0)], 0
+        for scale, chosen in zip(self.master.groups, groups, strict=True):
+            for coefficients in around(scale, x):
+                row = count + np.arange(len(chosen))
+                rows += [row, np.repeat(row, scale.column.shape[1])]
+                columns += [where[scale.entropy[chosen]], where[scale.column[chosen]].ravel()]
+                values += [np.ones(len(chosen)), -coefficients[chosen].ravel()]
+                count += len(chosen)
+        parts = (np.concatenate(values), (np.concatenate(rows), np.concatenate(columns)))
+        return sparse.csr_matrix(parts, shape=(count, width))
+
+
+def _tied(choices: Chosen, whole: Bools) -> tuple[sparse.csr_matrix, Bools]:
+    """Return rows that add up the fillings of each stack that has several, and which choices stand alone.
+
+    Parameters
+    ----------
+    whole : ndarray of bool, shape (choices,)
+        Whether their sites choose one stack.
+    """
+    _, of, count = np.unique(choices.stack, return_inverse=True, return_counts=True)
+    several = np.flatnonzero((count[of] > 1) & whole)
+    stacks, row = np.unique(of[several], return_inverse=True)
+    matrix = sparse.csr_matrix((np.ones(len(several)), (row, several)), shape=(len(stacks), len(choices)))
+    return matrix, whole & (count[of] == 1)
+
+
+def _leading(place: Ints, value: Floats, most: int) -> Ints:
+    """Return the rows of greatest value at each place, at most so many, in their order."""
+    order = np.lexsort((-value, place))
+    rank = np.arange(len(order)) - np.searchsorted(place[order], place[order])
+    leading: Ints = np.sort(order[rank < most])
+    return leading

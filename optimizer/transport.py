@@ -1,0 +1,206 @@
+"""Proximity of a finished plan: the transport problem over all pairs of doors within reach, and walks between doors.
+
+    maximise sum of s_l (1 - d_ij / R_l) t_lij,  sum over j of t_lij <= alpha_l g_i,client,
+
+and what is drawn from a supplier, over all its linkages that are not shared, <= g_j,supplier. Linkages that draw on
+different suppliers do not meet, so each supplier is a problem of its own. Of its pairs only the nearest are written
+down at first; duals tell which others would gain, until none does. The value is then that over all pairs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from scipy import sparse
+from scipy.optimize import linprog
+
+from geodata.walking import Doors
+from optimizer.errors import StudyError
+from optimizer.uses import Linkage
+
+if TYPE_CHECKING:
+    from optimizer.district import Bools, Floats, Ints
+    from optimizer.rules.base import Evidence
+
+NEAREST = 8
+"""Pairs of each client and of each supplier that are written down at once."""
+PRECISE = 1e-9
+"""Share of the value that the pairs left out may be worth."""
+
+
+@dataclass(frozen=True)
+class Shipments:
+    """What one linkage moves: client and supplier buildings, walk in m and amount in m², each shape (pairs,).
+
+    Pairs are the ones written down; amounts need not be unique.
+    """
+
+    linkage: Linkage
+    client: Ints
+    supplier: Ints
+    walk: Floats
+    served: Floats
+
+
+@dataclass(frozen=True)
+class Walks:
+    """Doors of a finished plan on its written network.
+
+    Attributes
+    ----------
+    doors : Doors
+        One a building.
+    reached : ndarray of bool, shape (S,)
+        Whether walks lead to them.
+    """
+
+    doors: Doors
+    reached: Bools
+
+    @classmethod
+    def of(cls, evidence: Evidence) -> Walks:
+        """Return those of a plan's tables."""
+        table, walks = evidence.buildings, evidence.walks
+        doors = Doors(
+            walks[["from_node", "to_node"]].to_numpy(dtype=np.int64),
+            walks["length_m"].to_numpy(dtype=float),
+            table["door_node"].to_numpy(dtype=np.int64),
+            table["access"].to_numpy(dtype=float),
+            table[["x", "y"]].to_numpy(dtype=float),
+        )
+        return cls(doors, table["reached"].to_numpy(dtype=bool))
+
+    def pairs(self, client: Bools, supplier: Bools, reach: float) -> tuple[Ints, Ints, Floats]:
+        """Return all pairs of buildings of two sets nearer than a reach, and their walks, m; 0 within a building."""
+        own = np.flatnonzero(client & supplier)
+        found = [(own, own, np.zeros(len(own)))]
+        found += list(self.doors.walks(client & self.reached, supplier & self.reached, reach))
+        i, j, walk = map(np.concatenate, zip(*found, strict=True))
+        within = walk < reach
+        return i[within], j[within], walk[within]
+
+    def within(self, limit: float, values: Floats) -> Floats:
+        """Add up values of buildings, shape (S, k), within a walk of each, its own among them; shape (S, k)."""
+        total = np.array(values, dtype=float)
+        for i, j, _ in self.doors.walks(self.reached, self.reached, limit):
+            start, row = np.unique(i, return_inverse=True)
+            near = sparse.csr_matrix((np.ones(len(i)), (row, j)), shape=(len(start), len(values)))
+            total[start] += near @ values
+        return total
+
+    def nearest(self, supplier: Bools) -> Floats:
+        """Return the walk from each building to the nearest of a set, m, shape (S,); infinite where none leads there."""
+        walk = np.where(self.reached, self.doors.nearest(supplier & self.reached), np.inf)
+        return np.where(supplier, 0.0, walk)
+
+
+@dataclass(frozen=True)
+class Measured:
+    """Walking distances between all buildings of a small district, m, shape (S, S)."""
+
+    distance: Floats
+
+    def pairs(self, client: Bools, supplier: Bools, reach: float) -> tuple[Ints, Ints, Floats]:
+        """Return all pairs as `Walks.pairs` does."""
+        i, j = np.nonzero((self.distance < reach) & client[:, None] & supplier[None, :])
+        return i, j, np.asarray(self.distance[i, j])
+
+
+def transport(
+    linkages: Sequence[Linkage], uses: Sequence[str], area: Floats, walks: Walks | Floats
+) -> tuple[float, list[Shipments]]:
+    """Solve the transport problem.
+
+    Parameters
+    ----------
+    area : ndarray, shape (S, U)
+        m².
+    walks : Walks or ndarray, shape (S, S)
+        Or walking distances between all buildings, m.
+
+    Returns
+    -------
+    float
+        Value, m².
+    list of Shipments
+    """
+    between = walks if isinstance(walks, Walks) else Measured(walks)
+    pools: dict[str, list[Linkage]] = {}
+    for number, link in enumerate(linkages):
+        # What is shared is never used up, so that its linkages do not meet.
+        pools.setdefault(f"{number}" if link.shared else f"of {link.supplier}", []).append(link)
+    value = 0.0
+    shipments: list[Shipments] = []
+    for pool in pools.values():
+        found = [
+            between.pairs(area[:, uses.index(link.client)] > 0, area[:, uses.index(link.supplier)] > 0, link.reach)
+            for link in pool
+        ]
+        if not any(len(pairs[0]) for pairs in found):
+            continue
+        # A building's demand is one of each linkage, its supply one of all.
+        client = np.concatenate([i + n * len(area) for n, (i, _, _) in enumerate(found)])
+        supplier = np.concatenate([j for _, j, _ in found])
+        worth = np.concatenate(
+            [link.strength * (1.0 - d / link.reach) for link, (_, _, d) in zip(pool, found, strict=True)]
+        )
+        demand = np.concatenate([link.demand * area[:, uses.index(link.client)] for link in pool])
+        moved, written = _best(client, supplier, worth, demand, area[:, uses.index(pool[0].supplier)])
+        value += float(worth[written] @ moved)
+        of, walk = client[written] // len(area), np.concatenate([d for _, _, d in found])[written]
+        for n, link in enumerate(pool):
+            own = of == n
+            shipments.append(
+                Shipments(link, client[written][own] % len(area), supplier[written][own], walk[own], moved[own])
+            )
+    return value, shipments
+
+
+def _best(client: Ints, supplier: Ints, worth: Floats, demand: Floats, supply: Floats) -> tuple[Floats, Ints]:
+    """Return amounts that are worth most in all, and the pairs that they belong to; the other pairs move nothing.
+
+    Parameters
+    ----------
+    client, supplier, worth : ndarray, shape (pairs,)
+        Places in ``demand`` and ``supply``, and what one m² moved counts.
+
+    Raises
+    ------
+    StudyError
+        When it cannot be solved.
+    """
+    clients, i = np.unique(client, return_inverse=True)
+    suppliers, j = np.unique(supplier, return_inverse=True)
+    room = np.concatenate([demand[clients], supply[suppliers]])
+    scale = float(room.max())
+    room, j = room / scale, j + len(clients)
+    written = np.union1d(_most(i, worth), _most(j, worth))
+    while True:
+        rows, columns = np.concatenate([i[written], j[written]]), np.tile(np.arange(len(written)), 2)
+        matrix = sparse.csr_matrix((np.ones(len(rows)), (rows, columns)), shape=(len(room), len(written)))
+        answer = linprog(-worth[written], A_ub=matrix, b_ub=room, method="highs")
+        if answer.status != 0:
+            raise StudyError(f"the transport problem of the audit failed: {answer.message}")
+        price = np.maximum(-answer.ineqlin.marginals, 0.0)
+        gain = worth - price[i] - price[j]
+        # Raising each client's price by the most that any of its pairs gains makes the duals feasible: a bound.
+        raised = np.zeros(len(room))
+        np.maximum.at(raised, i, gain)
+        if raised @ room <= PRECISE * -answer.fun:
+            return answer.x * scale, written
+        better = np.flatnonzero(gain > 0)
+        more = better[_most(i[better], gain[better])]
+        if np.isin(more, written).all():  # what is gained is the solver's tolerance
+            return answer.x * scale, written
+        written = np.union1d(written, more)
+
+
+def _most(group: Ints, worth: Floats) -> Ints:
+    """Return the pairs of each group that are worth most, `NEAREST` of them."""
+    order = np.lexsort((-worth, group))
+    first = np.flatnonzero(np.diff(group[order], prepend=-1))
+    rank = np.arange(len(order)) - np.repeat(first, np.diff(np.append(first, len(order))))
+    return order[rank < NEAREST]

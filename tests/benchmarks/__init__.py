@@ -1,0 +1,1 @@
+"""Benchmarks, on demand: python -m tests.benchmarks [NAME ...]. Each is one function with a name and, some, sizes."""

@@ -1,0 +1,113 @@
+"""Plans made and improved by pieces: the same under a work limit, on threads and on a cluster that loses a worker."""
+
+import os
+import signal
+import threading
+import time
+
+import numpy as np
+import pytest
+
+from geodata.synthetic import synthetic_district
+from optimizer import cluster
+from optimizer.cluster import crew, on_cluster, threads
+from optimizer.decompose import Decomposition
+from optimizer.district import read_district
+from optimizer.errors import SolverError
+from optimizer.highs import Clock
+from optimizer.problem import assemble
+from optimizer.solving import solve_problem
+from optimizer.study import load_study
+
+COLUMNS = ("id", "zone", "max_far", "max_height", "coverage", "storeys", "year", "protected")
+USES = ("workshop", "rnd", "housing", "services")
+
+
+def problem(parcels=90, **solve):
+    """A synthetic district's program, large enough for pieces."""
+    asked = load_study(
+        {
+            "name": "Pieces",
+            "parcels": {"columns": {c: c for c in COLUMNS}, "existing": {u: f"gfa_{u}" for u in USES}},
+            "rules": [
+                {"kind": "programme", "min_today": 1.0, "max_today": 1.5, "min_share": {"housing": 0.3}},
+                {"kind": "demolition", "max_share": 0.4},
+            ],
+            "solve": {"gap": 0.01, "time_limit": 60, "threads": 1, **solve},
+        }
+    )
+    layers = synthetic_district(parcels, 3)
+    return assemble(asked, read_district(asked, *layers))
+
+
+def searched(asked, workers, turns=3):
+    """A plan after some turns of pieces, and its search."""
+    search = Decomposition(asked, Clock(300), workers)
+    search.prove(lambda _: False, np.inf, 0.0)
+    made = search.make()
+    left = iter(range(turns))
+    kept = [made]
+
+    def offer(x):
+        kept.append(x)
+        return True
+
+    search.improve(made, offer, lambda: next(left, None) is None)
+    return kept[-1], search
+
+
+def test_a_plan_is_made_and_every_step_keeps_every_row():
+    asked = problem()
+    x, search = searched(asked, threads(1))
+    arrays = search.master.arrays
+    assert not (arrays.violated(x, 5e-6) & ~arrays.cut).any()
+    assert np.abs(x[arrays.integer] - np.rint(x[arrays.integer])).max() == 0
+    assert search.score_of(x) <= search.master.bound
+    assert search.master.bound - search.score_of(x) <= 0.01 * search.score_of(x)
+
+
+def test_two_runs_under_a_work_limit_do_the_same():
+    runs = [solve_problem(problem(40, work_limit=4, gap=0.001, threads=2)) for _ in range(2)]
+    assert runs[0].x.tobytes() == runs[1].x.tobytes()
+    assert runs[0].bound == runs[1].bound
+
+
+def test_losses_are_where_the_plan_is_worse_than_the_prices():
+    asked = problem()
+    search = Decomposition(asked, Clock(120), threads(1))
+    search.prove(lambda _: False, np.inf, 0.0)
+    made = search.make()
+    lost = search.losses(made)
+    assert (lost >= 0).all()
+    gap = search.master.bound - search.score_of(made)
+    assert lost.sum() <= gap * 1.05 + 1e-6
+
+
+def test_a_cluster_that_loses_a_worker_finds_the_same_plan():
+    distributed = pytest.importorskip("distributed")
+    alone, _ = searched(problem(), _in_turns_of(threads(1), 4))
+    with (
+        distributed.LocalCluster(n_workers=4, threads_per_worker=1, dashboard_address=None, processes=True) as local,
+        distributed.Client(local) as client,
+    ):
+        workers = on_cluster(client)
+        assert workers.workers == 4
+        pids = list(client.run(os.getpid).values())
+        killer = threading.Timer(6.0, lambda: os.kill(pids[0], signal.SIGKILL))
+        killer.start()
+        together, _ = searched(problem(), workers)
+        killer.join()
+    assert together.tobytes() == alone.tobytes()
+
+
+def _in_turns_of(workers, count):
+    """A crew that takes turns of another size than it has workers."""
+    return cluster.Crew(count, lambda tasks, clock, seconds: [workers.solve([t], clock, seconds)[0] for t in tasks])
+
+
+def test_a_scheduler_that_is_not_there_is_named_within_ten_seconds():
+    pytest.importorskip("distributed")
+    started = time.monotonic()
+    with pytest.raises(SolverError, match="no Dask scheduler answers"), crew("tcp://127.0.0.1:9", 1):
+        pass
+    assert time.monotonic() - started < 10

@@ -1,0 +1,170 @@
+"""Prices of stacks and plans made of pieces, against the whole program solved by branch and bound and by enumeration."""
+
+import itertools
+import tomllib
+
+import numpy as np
+import pytest
+
+from optimizer import solving
+from optimizer.api import solve
+from optimizer.district import read_district
+from optimizer.errors import InfeasibleError
+from optimizer.highs import Clock, load, run
+from optimizer.master import Master
+from optimizer.model import SCORE
+from optimizer.rules import rule_kinds
+from optimizer.stacks import Stacks, count
+from tests.districts import lots, problem_of, study
+
+NAMED = {"workshop": "making", "rnd": "shops", "housing": "homes", "services": "shops"}
+KINDS = sorted(rule_kinds())
+GAP = 0.01
+
+
+def renamed(value):
+    """A rule's content over the uses of the tests."""
+    if isinstance(value, dict):
+        return {NAMED.get(key, key): renamed(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [renamed(item) for item in value]
+    return NAMED.get(value, value) if isinstance(value, str) else value
+
+
+def example(kind):
+    """A rule kind's own example."""
+    return renamed(tomllib.loads(rule_kinds()[kind].example))
+
+
+def district(seed, count=5):
+    rng = np.random.default_rng(seed)
+    storeys = np.where(rng.random(count) < 0.6, rng.integers(1, 4, count), 0)
+    side = rng.choice([20.0, 24.0])
+    frame = lots(count, columns=4, side=side, storeys=storeys, max_far=rng.choice([1.2, 1.8, 2.4], count))
+    for i in range(count):
+        if storeys[i]:
+            use = rng.choice(["making", "shops", "homes"])
+            frame.loc[i, f"gfa_{use}"] = 200.0 * storeys[i]
+    return frame
+
+
+def asked(seed, rules):
+    kinds = [{"kind": "programme", "max_today": 1.5}, *rules]
+    return study(
+        rules=kinds, solve={"gap": GAP, "time_limit": 2.0, "threads": 1}, sites={"plate": 150.0 + 100.0 * (seed % 2)}
+    )
+
+
+def outcome(problem_study, frame):
+    try:
+        return solve(problem_study, parcels=frame).result
+    except InfeasibleError:
+        return None
+
+
+def by_pieces(monkeypatch):
+    """Let every program be solved the way large ones are, its first pieces a few sites each."""
+    monkeypatch.setattr(solving, "SMALL", -1)
+    monkeypatch.setattr(solving, "LARGE", -1)
+    monkeypatch.setattr("optimizer.decompose.SMALLEST", 3)
+
+
+SEEDS = [*range(len(KINDS)), *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(len(KINDS), 100))]
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_pieces_and_the_whole_agree(monkeypatch, seed):
+    kind = KINDS[seed % len(KINDS)]
+    try:
+        problem = asked(seed, [example(kind)])
+        frame = district(seed)
+        read_district(problem, frame)
+        whole = outcome(problem, frame)
+    except Exception as error:  # an example that asks for layers, zones or money that these lots do not have
+        if type(error).__name__ not in ("StudyError", "LimitError"):
+            raise
+        pytest.skip(f"{kind}: {str(error)[:60]}")
+    by_pieces(monkeypatch)
+    pieces = outcome(problem, frame)
+    assert (whole is None) == (pieces is None)
+    if whole is None:
+        return
+    slack = 1e-6
+    assert pieces["objective"] <= whole["bound"] + slack
+    assert whole["objective"] <= pieces["bound"] + slack
+    if "price" not in example(kind):
+        assert all(rule["satisfied"] for rule in pieces["rules"])
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_any_prices_prove_a_bound(seed):
+    frame = district(seed, 4)
+    plan = outcome(asked(seed, []), frame)
+    problem = problem_of(asked(seed, []), frame)
+    master = Master(problem, 1)
+    rng = np.random.default_rng(seed)
+    for size in (0.0, 0.01, 1.0, 30.0):
+        prices = rng.normal(0.0, 1.0, problem.arrays().matrix.shape[0]) * size
+        assert master.price(prices).bound >= plan["objective"] * SCORE - 1e-6
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_the_master_ends_between_the_plan_and_the_relaxation_by_cuts(seed):
+    problem = problem_of(asked(seed, []), district(seed, 8))
+    arrays = problem.arrays()
+    relaxed = run(load(arrays, relaxed=True), Clock(60), 60).objective
+    master = Master(problem, 1)
+    master.begin(0)
+    for number in range(15):
+        master.improve(Clock(60), 1e-7, f"t{number}")
+    assert master.bound <= relaxed + 1e-6
+    assert abs(master.bound - master.objective) <= 4e-4 * abs(master.objective)
+
+
+def test_stacks_are_all_and_only_those_that_keep_the_rows_of_their_site():
+    frame = lots(2, storeys=[0, 2], gfa_homes=[0.0, 400.0], max_far=[1.8, 1.2])
+    problem = problem_of(study(), frame)
+    stacks = Stacks(problem, problem.arrays())
+    d = problem.district
+    for site in range(2):
+        far = d.max_far[site] * d.site_area[site]
+        listed = {tuple(f) for f in stacks.floors[(stacks.kind == 2) & (stacks.site == site)].tolist()}
+        limit = d.storey_limit[site]
+        by_hand = {
+            floors
+            for floors in itertools.product(*(range(n + 1) for n in limit))
+            if 1 <= sum(floors) <= limit.max() and sum(floors) * d.plate[site] <= far + 1e-6
+        }
+        assert listed == by_hand
+    conv = {tuple(f) for f in stacks.floors[(stacks.kind == 1) & (stacks.site == 1)].tolist()}
+    assert conv == {f for f in itertools.product(range(3), repeat=3) if sum(f) == 2}
+    assert len(stacks.site) <= count(problem, problem.arrays())
+
+
+def test_what_is_met_inside_is_the_best_there_is():
+    """Against a linear program of one building's linkages, at random earnings."""
+    from scipy.optimize import linprog
+
+    problem = problem_of(study(), lots(1, max_far=3.0))
+    stacks = Stacks(problem, problem.arrays())
+    rng = np.random.default_rng(3)
+    reduced = np.zeros(len(problem.arrays().cost))
+    for route in stacks.routes:
+        for columns in route.inside.values():
+            reduced[columns] = rng.normal(0.5, 1.0)
+    value, inside = stacks.values(reduced)
+    new = np.flatnonzero(stacks.kind == 2)
+    for k in rng.choice(new, 25):
+        area = stacks.area[k]
+        rows, limits = [], []
+        for r, route in enumerate(stacks.routes):
+            rows.append(np.eye(len(stacks.routes))[r])
+            limits.append(route.demand * area[route.client])
+        for use in range(3):
+            rows.append([float(route.supplier == use) for route in stacks.routes])
+            limits.append(area[use])
+        earn = np.array([reduced[route.inside["new"][0]] for route in stacks.routes])
+        best = -linprog(-earn, np.array(rows), limits).fun
+        fixed = stacks.mixing[stacks.place[k]] * stacks.entropy[k]
+        assert value[k] - fixed == pytest.approx(best, abs=1e-9)
+        assert inside[k] @ earn == pytest.approx(best, abs=1e-9)
