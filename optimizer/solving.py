@@ -48,6 +48,8 @@ SHARP = 1e-7
 """How near to whole a number is in small programs: a millionth of a floor has an entropy that keeps a bound of 0 open."""
 PROVING, FIRST_BOUND = 0.4, 1.0
 """Share of the time limit after which the bound waits for a plan, and gap of its own, as a share of what is asked for."""
+PIECES = 8_000
+"""Integer columns from which stacks are priced and plans made piece by piece; below, boxes around the relaxation are quicker."""
 NODES = 100
 """Nodes of branch and bound that count as one piece of work."""
 HUGE = 30_000
@@ -316,7 +318,7 @@ class _Run:
             self.relax(self.clock.limit / 4)
         elif decisions <= LARGE:
             self.start()
-        elif not self.by_pieces():
+        elif decisions <= PIECES or not self.by_pieces():
             if not self.done:
                 self.start()
                 self.improve()
