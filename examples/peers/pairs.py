@@ -9,10 +9,10 @@ Proximity as the transport problem over all pairs of doors within reach (Hitchco
 Mixing, where it is weighted, is bounded by Gibbs' cuts at a fixed set of shares, E <= sum of g_u (-ln s_u).
 
 Made fair: the same study, walking distances, limits and rules; the bounds of storeys that the district works out; the same
-solver and threads, and several times our time, or until it has the gap that we proved; the seconds told are those
-to the gap that it ended with, its and ours. Its incumbent is scored by the
-audit, which takes entropies exactly; its bound is the solver's and stays valid, since the cuts only bound from above. Beside
-it stands the relaxation of our flow formulation, handed to the same interior point through PuLP: the formulation alone.
+solver and threads, and several times our time, or until it has the gap that we proved. The seconds told, its and ours, are
+those to the gap that it ended with. Its incumbent is scored by the audit, which takes entropies exactly; its bound is the
+solver's and stays valid, since the cuts only bound from above. Beside it stands the relaxation of our flow formulation,
+before cuts are added, handed to the same interior point through PuLP: the formulation alone.
 """
 
 from __future__ import annotations

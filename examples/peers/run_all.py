@@ -1,9 +1,9 @@
 """Run every peer within some minutes, print one table in Markdown and write it as CSV.
 
 The minutes are shared out: each heuristic gets ten times our time, the pair form three times in each solver, the p-median
-problems a fixed part; a second district is added where minutes allow. Ours is solved once for each study and stands beside every peer of it. A peer whose package or data
-are missing, or that failed on bad input or at its limit, has a row that says so; a plan that breaks a rule or beats a bound
-that was proved stops the run.
+problems a fixed part; Kendall Square is added where minutes allow. Ours is solved once for each study and stands beside
+every peer of it. A peer whose package or data are missing, or that failed on bad input or at its limit, has a row that says
+so; a plan that breaks a rule or beats a bound that was proved stops the run.
 """
 
 from __future__ import annotations
