@@ -14,6 +14,7 @@ from scipy import sparse
 from optimizer.district import Floats, Ints
 from optimizer.mixing import Scale, around, exact_in_box
 from optimizer.model import Arrays
+from optimizer.names import Blocks, Joined
 from optimizer.problem import Problem
 
 DECIDED = 1e-6
@@ -154,5 +155,5 @@ class _Rows:
             row_upper=np.concatenate([arrays.row_upper, *(part[2] for part in self.parts)]),
             lazy=np.concatenate([arrays.lazy, np.full(extra, np.inf)]),
             cut=np.concatenate([arrays.cut, np.zeros(extra, dtype=bool)]),
-            row_names=[*arrays.row_names, *(f"box_{i}" for i in range(extra))],
+            row_names=Blocks([arrays.row_names, Joined("box_", range(extra))]),
         )

@@ -1,7 +1,8 @@
 """Where pieces are solved: threads of this process, or the workers of a Dask cluster.
 
-A piece is a task by itself, of a few megabytes at most; what is not done when a worker is lost goes to another one. Answers are
-put together here, in the order they were asked for, so that neither their number nor a loss changes a plan.
+A piece is a task by itself, of a few megabytes at most; what is not done when a worker is lost goes to another one, and
+counts as fruitless where none is left. Answers are put together here, in the order they were asked for, so that
+neither how many workers there are nor a loss changes what a turn of pieces does.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import CancelledError, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -101,6 +102,9 @@ def crew(scheduler: str | None, workers: int) -> Iterator[Crew]:
 
 def on_cluster(client: Any) -> Crew:
     """Return the workers of a cluster that a Dask client is connected to."""
+    from distributed import KilledWorker
+    from distributed.comm.core import CommClosedError
+
     count = sum(client.nthreads().values())
     if not count:
         raise SolverError("the Dask cluster has no workers; start some with `dask worker ADDRESS`")
@@ -114,10 +118,13 @@ def on_cluster(client: Any) -> Crew:
                 try:
                     found.append(future.result(timeout=1.0))
                     break
+                except (KilledWorker, CommClosedError, CancelledError):
+                    found.append(None)
+                    break
                 except TimeoutError:
-                    if clock.stopped:
+                    if clock.left <= 0:
                         client.cancel(futures)
-                        return [None] * len(tasks)
+                        return found + [None] * (len(tasks) - len(found))
         return found
 
     return Crew(count, solve)

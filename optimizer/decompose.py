@@ -5,9 +5,8 @@
 2. Piece after piece, sites choose one stack each while all others stay mixed, until none is: a plan.
 3. Pieces around the sites at which plan and prices differ most choose anew; every step is a plan.
 
-Pieces of one turn share nothing and are solved side by side; a row that two of them load is checked when they are
-put together, and the later one is dropped where both do not fit. What a turn does depends on counts alone, not on
-time, so that two runs with the same seed do the same.
+Pieces of one turn share no column and are solved side by side; what is left of a row that several of them load is
+divided among them. Under a work limit nothing depends on time, so that two runs with the same seed do the same.
 """
 
 from __future__ import annotations
@@ -58,10 +57,10 @@ class Decomposition:
     Attributes
     ----------
     master : Master
-    x : ndarray, shape (columns,), or None
-        The plan.
-    score : float
-        Its score; model units.
+    solved : int
+        Pieces solved.
+    settled : bool
+        Whether the bound is as low as it is worth the time.
     """
 
     def __init__(self, problem: Problem, clock: Clock, crew: Crew) -> None:
@@ -72,7 +71,7 @@ class Decomposition:
         self.allowed = max(gap, FINEST)
         self.master = Master(problem, options.threads)
         self.rng = np.random.default_rng(options.seed)
-        self.number = 0
+        self.solved = self._cut = 0
         self.settled = False
         self._size, self._fruitless = float(self.first_size), 0
         self._tired = np.zeros(len(problem.district.sites))
@@ -124,17 +123,18 @@ class Decomposition:
     @property
     def spent(self) -> bool:
         """Whether time is up, or the pieces that the study allows are solved."""
-        return self.clock.left <= 0 or (self.work is not None and self.number >= self.work)
+        return self.clock.left <= 0 or (self.work is not None and self.solved >= self.work)
 
-    def _seconds(self, size: float) -> float:
-        """Return what a piece of some size may take; no limit where work is limited, so that runs do the same."""
-        return np.inf if self.work is not None else PIECE_SECONDS * size / self.first_size
+    def _answers(self, turn: list[tuple[Piece, Ints]], seconds: float) -> list[Floats | None]:
+        """Solve the pieces of a turn; where work is limited no piece has a limit of time, so that runs do the same."""
+        self.solved += len(turn)
+        return self.crew.solve(share([p for p, _ in turn]), self.clock, np.inf if self.work is not None else seconds)
 
     @property
     def pieces(self) -> Pieces:
         """What cuts pieces out of the master's problem as it stands."""
-        if self._pieces is None or self._pieces.master.arrays is not self.master.arrays:
-            self._pieces = Pieces(self.master)
+        if self._pieces is None or self._pieces.arrays is not self.master.arrays:
+            self._pieces = Pieces(self.master, self._pieces)
         return self._pieces
 
     def score_of(self, x: Floats) -> float:
@@ -158,9 +158,8 @@ class Decomposition:
                 return None
             turn = self._corners(x, np.flatnonzero(open_), size)
             part = sum(len(whole) for _, whole in turn) / open_.sum()
-            seconds = max(MAKING * self.clock.left * part, LEAST_SECONDS) * size / self.first_size
-            seconds = min(seconds, self._seconds(size)) if self.work is None else np.inf
-            answers = self.crew.solve(share([piece for piece, _ in turn]), self.clock, seconds)
+            most = min(max(MAKING * self.clock.left * part, LEAST_SECONDS), PIECE_SECONDS)
+            answers = self._answers(turn, most * size / self.first_size)
             before, needed = x, int(self.pieces.needed.sum())
             for (piece, whole), answer in zip(turn, answers, strict=True):
                 put = None if answer is None else self._put(piece, x, answer)
@@ -213,8 +212,7 @@ class Decomposition:
         sites = len(self.problem.district.sites)
         while not watch() and not self.spent and not self.tired_out:
             turn = self._turn(x, min(round(self._size), sites))
-            tasks = share([piece for piece, _ in turn])
-            answers = self.crew.solve(tasks, self.clock, self._seconds(self._size))
+            answers = self._answers(turn, PIECE_SECONDS * self._size / self.first_size)
             gained = False
             for (piece, chosen), answer in zip(turn, answers, strict=True):
                 better = None if answer is None else self._put(piece, x, answer)
@@ -279,8 +277,8 @@ class Decomposition:
         return np.asarray(per[d.parcel_of])
 
     def _piece(self, x: Floats, whole: Ints, mixed: Ints, loss: float) -> Piece:
-        self.number += 1
-        return self.pieces.cut_out(x, whole, mixed, loss, self.seed + self.number)
+        self._cut += 1
+        return self.pieces.cut_out(x, whole, mixed, loss, self.seed + self._cut)
 
     def _nearest(self, centre: int, among: Ints, size: int) -> Ints:
         """Return about so many sites around one, those of a parcel all or none."""

@@ -74,6 +74,12 @@ class Master:
     arrays : Arrays
         The problem's program.
     stacks : Stacks
+    actions : ndarray of int, shape (3, P)
+        Columns of keeping, converting and redeveloping each parcel.
+    rest : ndarray of int
+        The columns that no stack settles.
+    others : ndarray of int
+        Those of them that are neither actions nor walks, nor floor area or entropy of a group: each at its best alone.
     choices : Chosen
         The stacks that are in.
     mixture : Chosen
@@ -93,16 +99,11 @@ class Master:
         self.actions = np.stack([model.keep, model.convert, model.redevelop])
         self.upper = a.upper.copy()
         self.upper[self.stacks.action[self.stacks.impossible]] = 0.0
-        self._moved_columns = np.concatenate(
-            [np.empty(0, dtype=np.int64)]
-            + [columns for route in self.stacks.routes for columns in (route.walk, route.served, route.given)]
-            + [np.append(scale.column.ravel(), scale.entropy) for scale in self.groups]
-        )
-        others = np.zeros(len(a.cost), dtype=bool)
-        others[self.rest] = True
-        others[self.actions] = False
-        others[self._moved_columns] = False
-        self.others = np.flatnonzero(others)
+        moved = [
+            *(columns for route in self.stacks.routes for columns in (route.walk, route.served, route.given)),
+            *(np.append(scale.column, scale.entropy) for scale in self.groups),
+        ]
+        self.others: Ints = np.setdiff1d(self.rest, np.concatenate([self.actions.ravel(), *moved]))
         self.most = _implied(a, self.upper)
         self.choices = Chosen(np.empty(0, dtype=np.int64), np.empty((0, len(self.stacks.routes))))
         self.mixture = self.choices
@@ -136,8 +137,8 @@ class Master:
 
     # -- the program over some stacks --------------------------------------------------------------------------------
 
-    def program(self, choices: Chosen, rows: Ints, *, integer: bool = False) -> Arrays:
-        """Return the program over some stacks.
+    def program(self, choices: Chosen, rows: Ints) -> Arrays:
+        """Return the relaxed program over some stacks.
 
         Its columns are the problem's that no stack settles, then one a stack; its rows are some of the problem's, and
         then one a place: its stacks add up to its parcel's action.
@@ -153,8 +154,8 @@ class Master:
         return Arrays(
             cost=np.concatenate([a.cost[self.rest], local.T @ a.cost]),
             lower=np.concatenate([a.lower[self.rest], np.zeros(count)]),
-            upper=np.concatenate([self.upper[self.rest], np.full(count, 1.0 if integer else np.inf)]),
-            integer=np.concatenate([a.integer[self.rest], np.ones(count, dtype=bool)]) & integer,
+            upper=np.concatenate([self.upper[self.rest], np.full(count, np.inf)]),
+            integer=np.zeros(len(self.rest) + count, dtype=bool),
             matrix=without_hairs(sparse.csr_matrix(whole)),
             row_lower=np.concatenate([a.row_lower[rows], none]),
             row_upper=np.concatenate([a.row_upper[rows], none]),
@@ -304,7 +305,7 @@ class Master:
         """
         rows = np.flatnonzero(self.coupling & self._held())
         highs = load(self.program(self.choices, rows), relaxed=True, threads=self.threads)
-        highs.setOptionValue("solver", "hipo")
+        highs.setOptionValue("solver", "ipm")  # HiPO where it is installed
         highs.setOptionValue("run_crossover", "off")
         answer = run(highs, clock, clock.left)
         if answer.status != "optimal" or answer.x is None:

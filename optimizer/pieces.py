@@ -108,24 +108,28 @@ def solve_task(task: Task, clock: Clock, seconds: float) -> Floats | None:
 
 
 class Pieces:
-    """Cuts pieces out of a master's problem.
+    """Cuts pieces out of a master's problem as it stands.
 
     Attributes
     ----------
+    arrays : Arrays
+        The program that pieces are cut out of.
     needed : ndarray of bool, shape (rows,)
         Lazy rows that some answer broke; they are not left out again.
     """
 
-    def __init__(self, master: Master) -> None:
-        self.master = master
+    def __init__(self, master: Master, before: Pieces | None = None) -> None:
+        self.master, self.arrays = master, master.arrays
         stacks, flows = master.stacks, master.problem.flows
-        self._by_column = sparse.csc_matrix(master.arrays.matrix)
+        self._by_column = sparse.csc_matrix(self.arrays.matrix)
         self._order = np.argsort(stacks.owner, kind="stable")
         self._first = np.searchsorted(stacks.owner[self._order], np.arange(stacks.sites + 1))
         self._walks, self._walks_at = flows.columns[flows.walks], flows.xy[flows.walks]
-        self._other = np.zeros(len(master.arrays.cost), dtype=bool)
+        self._other = np.zeros(len(self.arrays.cost), dtype=bool)
         self._other[master.others] = True
-        self.needed: Bools = np.zeros(master.arrays.matrix.shape[0], dtype=bool)
+        self.needed: Bools = np.zeros(self.arrays.matrix.shape[0], dtype=bool)
+        if before is not None:
+            self.needed[: len(before.needed)] = before.needed
 
     def cut_out(self, x: Floats, whole: Ints, mixed: Ints, loss: float, seed: int) -> Piece:
         """Return the piece in which some sites choose anew.
@@ -141,7 +145,7 @@ class Pieces:
         loss : float
             What the answer may lose against the best, model units.
         """
-        m, stacks, a = self.master, self.master.stacks, self.master.arrays
+        m, stacks, a = self.master, self.master.stacks, self.arrays
         parcel_of = m.problem.district.parcel_of
         sites = np.concatenate([whole, mixed])
         is_whole = np.zeros(stacks.sites, dtype=bool)
@@ -220,7 +224,7 @@ class Pieces:
 
     def _wholly(self, piece: Piece) -> Bools:
         """Return which choices belong to sites that choose one stack."""
-        where = np.zeros(len(self.master.arrays.cost), dtype=bool)
+        where = np.zeros(len(self.arrays.cost), dtype=bool)
         where[piece.columns[piece.task.program.integer[: len(piece.columns)]]] = True
         stacks = self.master.stacks
         return np.asarray(where[stacks.action[stacks.place[piece.choices.stack]]])
@@ -234,7 +238,7 @@ class Pieces:
 
     def _defined(self, touched: Ints) -> Ints:
         """Return the other columns that equations and short rows tie to touched ones, and those that let a rule be missed."""
-        a = self.master.arrays
+        a = self.arrays
         rows = np.unique(self._by_column[:, touched].indices)
         near = (a.row_lower[rows] == a.row_upper[rows]) | (np.diff(a.matrix.indptr)[rows] <= SHORT)
         columns = np.unique(a.matrix[rows[near]].indices)

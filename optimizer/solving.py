@@ -314,15 +314,16 @@ class _Run:
 
     def with_highs(self) -> None:
         decisions = int(self.problem.arrays().integer.sum())
+        limited = self.problem.study.solve.work_limit is not None  # tiles around the relaxation are timed
         if decisions <= SMALL:
             self.relax(self.clock.limit / 4)
         elif decisions <= LARGE:
             self.start()
-        elif decisions <= PIECES or not self.by_pieces():
+        elif (decisions <= PIECES and not limited) or not self.by_pieces():
             if not self.done:
                 self.start()
                 self.improve()
-        elif decisions > HUGE or self.problem.study.solve.work_limit is not None:
+        elif decisions > HUGE or limited:
             return
         for number in range(50):
             if self.done:

@@ -15,6 +15,7 @@ from optimizer.decompose import Decomposition
 from optimizer.district import read_district
 from optimizer.errors import SolverError
 from optimizer.highs import Clock
+from optimizer.mixing import separate
 from optimizer.problem import assemble
 from optimizer.solving import solve_problem
 from optimizer.study import load_study
@@ -64,6 +65,20 @@ def test_a_plan_is_made_and_every_step_keeps_every_row():
     assert np.abs(x[arrays.integer] - np.rint(x[arrays.integer])).max() == 0
     assert search.score_of(x) <= search.master.bound
     assert search.master.bound - search.score_of(x) <= 0.01 * search.score_of(x)
+
+
+def test_pieces_are_cut_out_of_the_program_as_it_has_grown():
+    asked = problem()
+    x, search = searched(asked, threads(1), turns=1)
+    master, rows = search.master, len(search.pieces.needed)
+    much = x.copy()
+    for scale in master.groups:
+        much[scale.entropy] += 1.0
+    assert separate(asked.model, master.groups, much, 1e-9, "test")
+    master.refresh()
+    left = iter(range(2))
+    search.improve(x, lambda _: True, lambda: next(left, None) is None)
+    assert len(search.pieces.needed) == master.arrays.matrix.shape[0] > rows
 
 
 def test_two_runs_under_a_work_limit_do_the_same(monkeypatch):

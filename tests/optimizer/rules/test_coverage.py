@@ -38,11 +38,12 @@ test_same_optimum_as_every_plan_tried = family(rules(), missed, prices=(0.1, 5.0
 
 @pytest.mark.parametrize(("most", "buildings"), [(0.1, 0), (0.15, 1), (0.31, 2), (0.6, 4)])
 def test_plates_of_all_sites_of_a_parcel_add_up(most, buildings):
-    """Four sites on one parcel, each 0.15 of it."""
+    """Four sites on one parcel, each 0.15 of it; it takes four buildings of four storeys to use its FAR."""
     asked = study(
+        lot_columns=("id", "max_far", "max_floors", "coverage", "storeys"),
         rules=[{"kind": "coverage", "max_coverage": most}],
         sites={"plate": 240.0},
         objective={"proximity": 0, "mixing": 0, "density": 1},
     )
-    plan = solve(asked, lots(1, side=40.0, max_far=2.4))
+    plan = solve(asked, lots(1, side=40.0, max_far=2.4, max_floors=4))
     assert (plan.sites_frame()[["floors_making", "floors_shops", "floors_homes"]].sum(axis=1) > 0).sum() == buildings
