@@ -18,7 +18,7 @@ import numpy as np
 from optimizer.cluster import Crew
 from optimizer.district import Bools, Floats, Ints
 from optimizer.highs import Clock
-from optimizer.master import Master
+from optimizer.master import EXACTLY, Master
 from optimizer.mixing import slack
 from optimizer.model import AREA
 from optimizer.pieces import Piece, Pieces, share
@@ -26,6 +26,8 @@ from optimizer.problem import Problem
 
 ROUNDS, SURE = 40, 0.25
 """Most rounds of the master, and the share of the gap asked for to which its own is closed before plans are made."""
+ROUGHLY = 0.01
+"""Greatest accuracy to which the master is solved for its prices alone."""
 SLOW, SLOW_FROM = 0.03, 4
 """Share of the gap asked for that a round must take off the bound, and rounds that are granted."""
 SHARE, SMALLEST, LARGE = 10, 20, 60
@@ -43,6 +45,8 @@ PIECE_SECONDS, LEAST_SECONDS = 20.0, 2.0
 """Most and least that a piece of the first size is given, s."""
 MAKING = 0.5
 """Share of the time left in which a plan should be made."""
+SNAP = 1e-6
+"""How near to a whole number a solution of the master is taken for it."""
 FRUITLESS, GROW = 6, 1.5
 """Pieces without gain after which pieces grow, and the factor."""
 BREAKS = 4e-6
@@ -92,18 +96,22 @@ class Decomposition:
         master = self.master
         if not len(master.choices):
             master.begin(self.seed)
-        total = float(self.problem.district.site_area.sum())
-        tolerance = (self.problem.study.solve.mixing_tolerance * total / 1000 + 1e-6) * AREA
         while not self.settled:
             before = master.bound
-            answer = master.improve(self.clock, tolerance, f"m{master.rounds}")
-            if answer.status != "optimal":
-                self.settled = True
+            if not self._price(min(self.allowed, ROUGHLY)):
                 return
             slow = before - master.bound < SLOW * self.allowed * abs(master.objective) and master.rounds > SLOW_FROM
             self.settled = slow or self.unproved <= SURE * self.allowed or master.rounds >= ROUNDS
             if heard(master.bound) or ((self.clock.elapsed > until or self.unproved <= own) and not self.lacking):
                 return
+
+    def _price(self, accuracy: float) -> bool:
+        """Solve the master once; return whether it could be, and settle for the bound so far where not."""
+        total = float(self.problem.district.site_area.sum())
+        tolerance = (self.problem.study.solve.mixing_tolerance * total / 1000 + 1e-6) * AREA
+        answer = self.master.improve(self.clock, tolerance, f"m{self.master.rounds}", accuracy)
+        self.settled |= answer.status != "optimal"
+        return answer.status == "optimal"
 
     @property
     def lacking(self) -> bool:
@@ -149,14 +157,15 @@ class Decomposition:
 
     def make(self) -> Floats | None:
         """Make a plan of the master's solution, piece by piece; None where a piece has none or time is up."""
-        x = self.master.x
-        assert x is not None, "the master is solved first"
-        open_ = np.ones(len(self.problem.district.sites), dtype=bool)
+        self._price(EXACTLY)
+        assert self.master.x is not None, "the master is solved first"
+        x, open_ = self._snapped(self.master.x)
+        loss = LOSS * max(self.gap, ROUGH) * abs(self.master.objective) / max(open_.sum(), 1)
         size = self.first_size
         while open_.any():
             if self.clock.left <= 0:
                 return None
-            turn = self._corners(x, np.flatnonzero(open_), size)
+            turn = self._corners(x, np.flatnonzero(open_), size, loss)
             part = sum(len(whole) for _, whole in turn) / open_.sum()
             most = min(max(MAKING * self.clock.left * part, LEAST_SECONDS), PIECE_SECONDS)
             answers = self._answers(turn, most * size / self.first_size)
@@ -176,13 +185,31 @@ class Decomposition:
                 size *= 2
         return x
 
-    def _corners(self, x: Floats, left: Ints, size: int) -> list[tuple[Piece, Ints]]:
-        """Return pieces that choose at some of the sites left, no two of which share a column.
+    def _snapped(self, x: Floats) -> tuple[Floats, Bools]:
+        """Return a solution with what is all but whole made so, and the sites of parcels with more to decide, shape (S,)."""
+        a, d, owner = self.master.arrays, self.problem.district, self.master.stacks.owner
+        whole = np.rint(x)
+        apart = a.integer & (np.abs(x - whole) > SNAP)
+        shared = apart & (owner < 0)
+        shared[self.master.actions] = False
+        tied = np.asarray(abs(a.matrix.T) @ (abs(a.matrix) @ shared.astype(float)) > 0)
+        sites = np.bincount(owner[owner >= 0], (apart | tied)[owner >= 0], minlength=len(d.sites)) > 0
+        parcels = apart[self.master.actions].any(axis=0) | (np.bincount(d.parcel_of, sites) > 0)
+        open_: Bools = parcels[d.parcel_of]
+        stacks, weight = self.master.stacks, self.master.weight
+        mixture = self.master.mixture
+        place = stacks.place[mixture.stack]
+        total = np.bincount(place, weight, minlength=len(stacks.action))
+        exact = stacks.columns_of(mixture) @ (weight / total[place] * whole[stacks.action[place]])
+        settled = (owner >= 0) & ~open_[owner]
+        return np.where(settled, exact, np.where(a.integer & ~apart, whole, x)), open_
+
+    def _corners(self, x: Floats, left: Ints, size: int, loss: float) -> list[tuple[Piece, Ints]]:
+        """Return pieces that choose at some of the sites left, no two of which share a column; each may lose so much a site.
 
         They work from the edge inwards, so that what stays open is one place rather than scattered remains.
         """
         xy = self.problem.district.xy
-        share = LOSS * max(self.gap, ROUGH) * abs(self.master.objective) / len(xy)
         turn: list[tuple[Piece, Ints]] = []
         taken = np.zeros(len(self.master.arrays.cost), dtype=bool)
         far = np.linalg.norm(xy[left] - xy[left].mean(axis=0), axis=1)
@@ -191,7 +218,7 @@ class Decomposition:
             for number in range(size, 0, -max(size // 4, 1)):
                 whole = self._nearest(centre, left, number)
                 mixed = self._nearest(centre, left[~np.isin(left, whole)], number)
-                piece = self._piece(x, whole, mixed, share * len(whole))
+                piece = self._piece(x, whole, mixed, loss * len(whole))
                 if piece.task.program.integer.sum() <= BINARIES or number <= SMALLEST:
                     break
             columns = np.append(piece.columns, piece.cleared)

@@ -15,7 +15,7 @@ import highspy
 import numpy as np
 from scipy import sparse
 
-from optimizer.district import Bools, Floats
+from optimizer.district import Bools, Floats, Ints
 from optimizer.errors import SolverError
 from optimizer.interrupt import on_interrupt
 from optimizer.model import Arrays
@@ -214,6 +214,11 @@ def add_rows(highs: highspy.Highs, arrays: Arrays, rows: Bools) -> None:
         matrix.indices.astype(np.int32),
         matrix.data,
     )
+
+
+def bound(highs: highspy.Highs, columns: Ints, lower: Floats, upper: Floats) -> None:
+    """Set bounds of some columns of a loaded program."""
+    highs.changeColsBounds(len(columns), columns.astype(np.int32), lower, upper)
 
 
 def duals(highs: highspy.Highs) -> Floats:

@@ -34,6 +34,8 @@ BETWEEN = (0.25, 0.5, 0.75)
 """Parts of the best prices so far in the prices that are tried between these and the last."""
 BESIDE, SPREAD = 8, 0.2
 """Stacks taken in beside the best of each round, and how far uses' worths are moved for them in the first round."""
+EXACTLY = 1e-7
+"""Accuracy to which a program is solved whose solution plans are made of."""
 TRACE = 1e-6
 """Part of a site from which a stack counts as mixed in."""
 NO_GAIN = 1e-15
@@ -84,6 +86,8 @@ class Master:
         The stacks that are in.
     mixture : Chosen
         Those that the last solution mixes.
+    weight : ndarray
+        Share of each of them.
     x : ndarray, shape (columns,), or None
         The last solution, in the problem's columns.
     priced : Priced or None
@@ -106,7 +110,7 @@ class Master:
         self.others: Ints = np.setdiff1d(self.rest, np.concatenate([self.actions.ravel(), *moved]))
         self.most = _implied(a, self.upper)
         self.choices = Chosen(np.empty(0, dtype=np.int64), np.empty((0, len(self.stacks.routes))))
-        self.mixture = self.choices
+        self.mixture, self.weight = self.choices, np.empty(0)
         self.rounds = 0
         self._rng = np.random.default_rng(0)
         self.x: Floats | None = None
@@ -295,24 +299,29 @@ class Master:
         possible = self.upper[self.stacks.action[self.stacks.place[best.stack]]] > 0
         self.choices = self.choices.and_also(best.at(possible))
 
-    def improve(self, clock: Clock, tolerance: float, label: str) -> Answer:
+    def improve(self, clock: Clock, tolerance: float, label: str, accuracy: float = EXACTLY) -> Answer:
         """Solve over the stacks so far, prove what its prices prove, and take in the stacks they ask for.
 
         Parameters
         ----------
         tolerance : float
             Excess of a group's entropy that is let pass, model units of floor area.
+        accuracy : float
+            Relative, to which the program is solved. Any prices prove a bound, but only an exact solution leaves most
+            sites with one stack.
         """
         rows = np.flatnonzero(self.coupling & self._held())
         highs = load(self.program(self.choices, rows), relaxed=True, threads=self.threads)
         highs.setOptionValue("solver", "ipm")  # HiPO where it is installed
         highs.setOptionValue("run_crossover", "off")
+        highs.setOptionValue("kkt_tolerance", accuracy)
         answer = run(highs, clock, clock.left)
         if answer.status != "optimal" or answer.x is None:
             return answer
         self.objective = answer.objective
         x = self.solution(self.choices, answer.x)
-        self.mixture = self.choices.at(answer.x[len(self.rest) :] > TRACE)
+        weight = answer.x[len(self.rest) :]
+        self.mixture, self.weight = self.choices.at(weight > TRACE), weight[weight > TRACE]
         self.x = np.clip(x, self.arrays.lower, self.arrays.upper)
         prices = np.zeros(self.arrays.matrix.shape[0])
         prices[rows] = duals(highs)[: len(rows)]

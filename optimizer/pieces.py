@@ -14,7 +14,7 @@ import numpy as np
 from scipy import sparse
 
 from optimizer.district import Bools, Floats, Ints
-from optimizer.highs import Clock, load, run, start_from
+from optimizer.highs import Clock, bound, load, run, start_from
 from optimizer.master import Master
 from optimizer.mixing import around
 from optimizer.model import Arrays
@@ -27,6 +27,12 @@ POOL, BEST = 8, 2
 EXACT = 1e-9
 SHORT = 60
 """Entries of a row up to which all columns in it are freed with a site in it."""
+HAIR = 10.0
+"""Price of a unit by which a row stays broken, model units: more than a unit of floor area is worth."""
+WHOLE = 1e-6
+"""How near to a whole number a column of a dive is taken for it."""
+STRIDE, WRONG = 8, 5
+"""A dive rounds one in so many columns at a time, and turns back at most so often."""
 NODES = 40
 """Nodes of branch and bound that a piece is given."""
 
@@ -97,6 +103,9 @@ def share(pieces: Sequence[Piece]) -> list[Task]:
 
 def solve_task(task: Task, clock: Clock, seconds: float) -> Floats | None:
     """Return the best answer found, shape (columns of the program,), or None."""
+    dived = None if task.start is not None else dive(task, clock, seconds)
+    if dived is not None:
+        return dived
     highs = load(task.program, threads=1, seed=task.seed)
     highs.setOptionValue("mip_rel_gap", 0.0)
     highs.setOptionValue("mip_abs_gap", task.loss)
@@ -105,6 +114,41 @@ def solve_task(task: Task, clock: Clock, seconds: float) -> Floats | None:
     if task.start is not None:
         start_from(highs, task.start)
     return run(highs, clock, seconds).x
+
+
+def dive(task: Task, clock: Clock, seconds: float) -> Floats | None:
+    """Return an answer found by rounding the relaxation up, some columns at a time, each time solved again.
+
+    None where that leads nowhere, or loses more than the task allows: branch and bound then searches.
+    """
+    program, wrong, until = task.program, 0, clock.elapsed + seconds
+    columns = np.flatnonzero(program.integer)
+    highs = load(program, relaxed=True, threads=1, seed=task.seed)
+    highs.setOptionValue("primal_feasibility_tolerance", EXACT)
+    answer = run(highs, clock, seconds)
+    least = answer.objective - task.loss
+    lower, upper, x = program.lower[columns], program.upper[columns], answer.x
+    while x is not None and answer.status == "optimal" and wrong <= WRONG:
+        value = x[columns]
+        open_ = np.flatnonzero((np.abs(value - np.rint(value)) > WHOLE) & (lower < upper))
+        if not len(open_):
+            return x
+        ahead = open_[np.argsort(np.floor(value[open_]) - value[open_], kind="stable")]
+        for count in dict.fromkeys((max(len(ahead) // STRIDE, 1), 1)):
+            raised = ahead[:count]
+            bound(highs, columns[raised], np.ceil(value[raised]), upper[raised])
+            answer = run(highs, clock, until - clock.elapsed)
+            if answer.status == "optimal" and answer.objective >= least:
+                lower[raised] = np.ceil(value[raised])
+                break
+            bound(highs, columns[raised], lower[raised], upper[raised])
+        else:
+            wrong += 1
+            upper[raised] = np.floor(value[raised])
+            bound(highs, columns[raised], lower[raised], upper[raised])
+            answer = run(highs, clock, until - clock.elapsed)
+        x = answer.x
+    return None
 
 
 class Pieces:
@@ -168,8 +212,15 @@ class Pieces:
         part = sparse.csr_matrix(part)[rows]
         own = part @ x[opened]
         rest = activity[rows] - own
-        # What is broken by a hair may stay so: the solution itself is always one of the piece, integers apart.
-        low, high = np.minimum(a.row_lower[rows] - rest, own), np.maximum(a.row_upper[rows] - rest, own)
+        low, high = a.row_lower[rows] - rest, a.row_upper[rows] - rest
+        # What is broken by a hair may stay so, at a price: the solution itself is one of the piece, integers apart.
+        hair = np.where(own > high, own - high, np.minimum(own - low, 0.0))
+        split = np.flatnonzero(np.abs(hair) > EXACT)
+        hairs = sparse.csr_matrix(
+            (-np.sign(hair[split]), (split, np.arange(len(split)))), shape=(len(rows), len(split))
+        )
+        dust = np.abs(hair) <= EXACT
+        low, high = np.where(dust, np.minimum(low, own), low), np.where(dust, np.maximum(high, own), high)
         fixed, chosen = part[:, : len(free)], part[:, len(free) :] @ made[cleared]
         where = np.full(len(a.cost), -1)
         where[free] = np.arange(len(free))
@@ -179,10 +230,10 @@ class Pieces:
         binaries = tied.shape[0]
         matrix = sparse.bmat(
             [
-                [fixed, chosen, sparse.csr_matrix((len(rows), binaries))],
-                [action, member, None],
-                [None, tied, -sparse.identity(binaries)],
-                [cuts, None, None],
+                [fixed, chosen, sparse.csr_matrix((len(rows), binaries)), hairs],
+                [action, member, None, None],
+                [None, tied, -sparse.identity(binaries), None],
+                [cuts, None, None, None],
             ],
             format="csr",
         )
@@ -190,10 +241,12 @@ class Pieces:
         count = len(choices) + binaries
         mixing = m.actions[:, np.unique(parcel_of[mixed])].ravel()
         program = Arrays(
-            cost=np.concatenate([a.cost[free], made.T @ a.cost, np.zeros(binaries)]),
-            lower=np.concatenate([a.lower[free], np.zeros(count)]),
-            upper=np.concatenate([m.upper[free], np.ones(count)]),
-            integer=np.concatenate([a.integer[free] & ~np.isin(free, mixing), single, np.ones(binaries, dtype=bool)]),
+            cost=np.concatenate([a.cost[free], made.T @ a.cost, np.zeros(binaries), np.full(len(split), -HAIR)]),
+            lower=np.concatenate([a.lower[free], np.zeros(count + len(split))]),
+            upper=np.concatenate([m.upper[free], np.ones(count), np.abs(hair[split])]),
+            integer=np.concatenate(
+                [a.integer[free] & ~np.isin(free, mixing), single, np.arange(binaries + len(split)) < binaries]
+            ),
             matrix=without_hairs(sparse.csr_matrix(matrix)),
             row_lower=np.concatenate([low, equal, np.full(cuts.shape[0], -np.inf)]),
             row_upper=np.concatenate([high, equal, np.zeros(cuts.shape[0])]),
@@ -204,7 +257,7 @@ class Pieces:
         )
         begin = None
         if start is not None and not len(mixed):
-            begin = np.concatenate([x[free], start, np.minimum(tied @ start, 1.0)])
+            begin = np.concatenate([x[free], start, np.minimum(tied @ start, 1.0), np.abs(hair[split])])
         return Piece(Task(program, begin, loss, seed), free, choices, cleared, rows, own)
 
     def merged(self, piece: Piece, x: Floats, answer: Floats) -> Floats:
