@@ -14,7 +14,7 @@ import numpy as np
 from scipy import sparse
 
 from optimizer.district import Bools, Floats, Ints
-from optimizer.highs import Clock, bound, load, run, start_from
+from optimizer.highs import Answer, Clock, bound, load, run, start_from
 from optimizer.master import Master
 from optimizer.mixing import around
 from optimizer.model import Arrays
@@ -31,8 +31,8 @@ HAIR = 10.0
 """Price of a unit by which a row stays broken, model units: more than a unit of floor area is worth."""
 WHOLE = 1e-6
 """How near to a whole number a column of a dive is taken for it."""
-STRIDE, WRONG = 8, 5
-"""A dive rounds one in so many columns at a time, and turns back at most so often."""
+STRIDE, DEEP = 8, 3
+"""A dive rounds one in so many columns at a time, and ends at so many times what its task may lose."""
 NODES = 40
 """Nodes of branch and bound that a piece is given."""
 
@@ -119,35 +119,41 @@ def solve_task(task: Task, clock: Clock, seconds: float) -> Floats | None:
 def dive(task: Task, clock: Clock, seconds: float) -> Floats | None:
     """Return an answer found by rounding the relaxation up, some columns at a time, each time solved again.
 
-    None where that leads nowhere, or loses more than the task allows: branch and bound then searches.
+    A column that cannot be rounded up, or only at more than the task may lose, is rounded down where that is better.
+    None where neither can be, or more than a few times what the task may lose is lost: branch and bound then searches.
     """
-    program, wrong, until = task.program, 0, clock.elapsed + seconds
+    program, until = task.program, clock.elapsed + seconds
     columns = np.flatnonzero(program.integer)
     highs = load(program, relaxed=True, threads=1, seed=task.seed)
     highs.setOptionValue("primal_feasibility_tolerance", EXACT)
+    lower, upper = program.lower[columns], program.upper[columns]
+
+    def tried(some: Ints, low: Floats, high: Floats) -> Answer:
+        bound(highs, columns[some], low, high)
+        return run(highs, clock, until - clock.elapsed)
+
     answer = run(highs, clock, seconds)
-    least = answer.objective - task.loss
-    lower, upper, x = program.lower[columns], program.upper[columns], answer.x
-    while x is not None and answer.status == "optimal" and wrong <= WRONG:
-        value = x[columns]
+    best = answer.objective
+    while answer.status == "optimal" and answer.x is not None and answer.objective >= best - DEEP * task.loss:
+        value = answer.x[columns]
         open_ = np.flatnonzero((np.abs(value - np.rint(value)) > WHOLE) & (lower < upper))
         if not len(open_):
-            return x
+            return answer.x
         ahead = open_[np.argsort(np.floor(value[open_]) - value[open_], kind="stable")]
         for count in dict.fromkeys((max(len(ahead) // STRIDE, 1), 1)):
             raised = ahead[:count]
-            bound(highs, columns[raised], np.ceil(value[raised]), upper[raised])
-            answer = run(highs, clock, until - clock.elapsed)
-            if answer.status == "optimal" and answer.objective >= least:
-                lower[raised] = np.ceil(value[raised])
+            up, down = np.ceil(value[raised]), np.floor(value[raised])
+            answer = tried(raised, up, upper[raised])
+            if answer.objective >= best - task.loss:
                 break
             bound(highs, columns[raised], lower[raised], upper[raised])
         else:
-            wrong += 1
-            upper[raised] = np.floor(value[raised])
-            bound(highs, columns[raised], lower[raised], upper[raised])
-            answer = run(highs, clock, until - clock.elapsed)
-        x = answer.x
+            other = tried(raised, lower[raised], down)
+            if other.objective > answer.objective:
+                answer, upper[raised] = other, down
+                continue
+            answer = tried(raised, up, upper[raised])
+        lower[raised] = up
     return None
 
 

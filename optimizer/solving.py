@@ -46,7 +46,7 @@ FIRST_GAPS = (0.02, 0.005)
 """Relative gaps of the first rounds of branch and bound."""
 SHARP = 1e-7
 """How near to whole a number is in small programs: a millionth of a floor has an entropy that keeps a bound of 0 open."""
-PROVING, FIRST_BOUND = 0.4, 1.0
+PROVING, FIRST_BOUND = 0.4, 2.5
 """Share of the time limit after which the bound waits for a plan, and gap of its own, as a share of what is asked for."""
 PIECES = 8_000
 """Integer columns from which stacks are priced and plans made piece by piece; below, boxes around the relaxation are quicker."""
@@ -295,6 +295,7 @@ class _Run:
             return False
         self.tell("making a plan")
         made = search.make()
+        self.lower_bound_to(search.master.bound)
         self.offer(made, problem.arrays())
         while made is not None and self.x is not None and not self.done and not search.spent:
             if not search.settled and (search.tired_out or self._unproved_most(search)):
