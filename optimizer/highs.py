@@ -31,6 +31,8 @@ WATCH_EVERY = 1.0
 
 
 _pool = threading.local()
+_hushed = threading.Lock()
+"""Held while standard output is turned away: two threads at once would each put back what the other had put there."""
 
 
 @dataclass
@@ -92,18 +94,19 @@ class Answer:
 
 def _new() -> highspy.Highs:
     """Make a HiGHS without the banner that it prints when first made, before any option can silence it."""
-    try:
-        sys.stdout.flush()
-        kept, nowhere = os.dup(1), os.open(os.devnull, os.O_WRONLY)
-    except OSError:  # no standard output to keep clean
-        return highspy.Highs()  # type: ignore[no-untyped-call]  # highspy is untyped
-    try:
-        os.dup2(nowhere, 1)
-        return highspy.Highs()  # type: ignore[no-untyped-call]
-    finally:
-        os.dup2(kept, 1)
-        os.close(kept)
-        os.close(nowhere)
+    with _hushed:
+        try:
+            sys.stdout.flush()
+            kept, nowhere = os.dup(1), os.open(os.devnull, os.O_WRONLY)
+        except OSError:  # no standard output to keep clean
+            return highspy.Highs()  # type: ignore[no-untyped-call]  # highspy is untyped
+        try:
+            os.dup2(nowhere, 1)
+            return highspy.Highs()  # type: ignore[no-untyped-call]
+        finally:
+            os.dup2(kept, 1)
+            os.close(kept)
+            os.close(nowhere)
 
 
 def load(arrays: Arrays, *, relaxed: bool = False, threads: int = 1, seed: int = 0) -> highspy.Highs:

@@ -1,0 +1,51 @@
+"""HiGHS in threads, and dives against branch and bound."""
+
+import os
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+from scipy import sparse
+
+from optimizer.highs import Clock, load, run
+from optimizer.model import Arrays
+from optimizer.pieces import Task, dive
+
+
+def knapsacks(seed, columns=12, rows=4):
+    """A random program of binaries under some limits."""
+    rng = np.random.default_rng(seed)
+    matrix = rng.uniform(0.5, 2.0, (rows, columns))
+    return Arrays(
+        cost=rng.uniform(1.0, 2.0, columns),
+        lower=np.zeros(columns),
+        upper=np.ones(columns),
+        integer=np.ones(columns, dtype=bool),
+        matrix=sparse.csr_matrix(matrix),
+        row_lower=np.full(rows, -np.inf),
+        row_upper=matrix.sum(axis=1) * 0.4,
+        lazy=np.full(rows, np.inf),
+        cut=np.zeros(rows, dtype=bool),
+        column_names=[],
+        row_names=[],
+    )
+
+
+def test_standard_output_is_there_after_many_threads(capfd):
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(lambda seed: load(knapsacks(seed)), range(200)))
+    os.write(1, b"still here")
+    assert capfd.readouterr().out == "still here"
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_a_dive_keeps_every_row_and_loses_no_more_than_it_may(seed):
+    program, clock = knapsacks(seed), Clock(60)
+    best = run(load(program), clock, 60).objective
+    relaxed = run(load(program, relaxed=True), clock, 60).objective
+    x = dive(Task(program, None, 1.0, 0), clock, 60)
+    assert x is not None
+    assert not program.violated(x).any()
+    assert np.abs(x - np.rint(x)).max() <= 1e-6
+    assert relaxed - 3.0 <= program.cost @ x <= best + 1e-6
+    assert dive(Task(program, None, 0.0, 0), clock, 60) is None or relaxed <= best + 1e-6
