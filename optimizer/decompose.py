@@ -2,7 +2,8 @@
 
 1. The master program over stacks (`optimizer.master`) gives prices, a bound that they prove, and a relaxed solution in
    which every site mixes whole stacks.
-2. Piece after piece, sites choose one stack each while all others stay mixed, until none is: a plan.
+2. Most sites of an exact solution are one stack already. Piece after piece the others choose one each while those not yet
+   asked stay mixed, until none is: a plan.
 3. Pieces around the sites at which plan and prices differ most choose anew; every step is a plan.
 
 Pieces of one turn share no column and are solved side by side; what is left of a row that several of them load is

@@ -67,7 +67,7 @@ class Piece:
     columns : ndarray of int
         The problem's columns that come first in the program.
     choices : Chosen
-        The stacks that come next; then one binary a stack that has several fillings.
+        The stacks that come next; then one binary a stack that has several fillings, and what rows may stay broken by.
     cleared : ndarray of int
         The problem's columns of the freed sites, which the choices make.
     rows : ndarray of int
@@ -103,6 +103,7 @@ def share(pieces: Sequence[Piece]) -> list[Task]:
 
 def solve_task(task: Task, clock: Clock, seconds: float) -> Floats | None:
     """Return the best answer found, shape (columns of the program,), or None."""
+    until = clock.elapsed + seconds
     dived = None if task.start is not None else dive(task, clock, seconds)
     if dived is not None:
         return dived
@@ -113,7 +114,7 @@ def solve_task(task: Task, clock: Clock, seconds: float) -> Floats | None:
     highs.setOptionValue("primal_feasibility_tolerance", EXACT)  # what many pieces leave over adds up
     if task.start is not None:
         start_from(highs, task.start)
-    return run(highs, clock, seconds).x
+    return run(highs, clock, until - clock.elapsed).x
 
 
 def dive(task: Task, clock: Clock, seconds: float) -> Floats | None:
