@@ -18,7 +18,7 @@ from optimizer.api import check as check_study
 from optimizer.api import solve as solve_study
 from optimizer.audit import audit_folder
 from optimizer.district import read_district
-from optimizer.errors import StudyError, UpstairsError
+from optimizer.errors import StudyError, UpstairsError, known_name
 from optimizer.files import check_target, redraw, write_plan, write_pollution
 from optimizer.interrupt import undisturbed
 from optimizer.pollution import measures
@@ -28,7 +28,7 @@ from optimizer.rules import rule_kinds
 from optimizer.rulesets import rulesets
 from optimizer.scene import grid_of, scene_of_today
 from optimizer.starting import EXAMPLES, example_study, write_new
-from optimizer.study import Study, known_name, load_study
+from optimizer.study import Study, load_study
 
 app = typer.Typer(
     name="upstairs",

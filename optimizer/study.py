@@ -6,7 +6,6 @@ Every error names the key, its value and what was expected.
 
 from __future__ import annotations
 
-import difflib
 import math
 import tomllib
 import types
@@ -20,13 +19,14 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from geodata.parcels import LimitsTable, ParcelSource
 from geodata.walking import DEFAULT_SNAP
 from optimizer.emissions import PERIODS
-from optimizer.errors import StudyError
+from optimizer.errors import StudyError, known_name, nearest
 from optimizer.rules import Rule, rule_kinds
 from optimizer.rules.base import NonNegative, Share
 from optimizer.rules.receptors import ReceptorRule
 from optimizer.rulesets import Sourced, apply
 from optimizer.surroundings import At, PollutionSection
 from optimizer.uses import Linkage, Use, default_linkages, default_uses
+from optimizer.variants import extended
 
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 INTERNAL = ("folder", "ruleset", "illustrative")
@@ -426,21 +426,25 @@ def load_study(source: Path | str | Mapping[str, Any] | Study, folder: Path | No
     if isinstance(source, Mapping):
         return _validated(dict(source), folder or Path(), "study")
     file = Path(source)
+    return _validated(_toml(file), folder or file.resolve().parent, str(file), (file.resolve(),))
+
+
+def _toml(file: Path) -> dict[str, Any]:
     if not file.is_file():
         raise StudyError(f"{file}: no such study file; `upstairs new DIR` writes one to start from")
     try:
-        data = tomllib.loads(file.read_text(encoding="utf-8-sig"))  # Windows puts a mark before the text
+        return tomllib.loads(file.read_text(encoding="utf-8-sig"))  # Windows puts a mark before the text
     except tomllib.TOMLDecodeError as error:
         raise StudyError(f"{file}: not valid TOML: {error}") from None
     except UnicodeDecodeError:
         raise StudyError(f"{file}: not a text file in UTF-8; a study is a TOML file") from None
-    return _validated(data, folder or file.resolve().parent, str(file))
 
 
-def _validated(data: dict[str, Any], folder: Path, origin: str) -> Study:
+def _validated(data: dict[str, Any], folder: Path, origin: str, seen: tuple[Path, ...] = ()) -> Study:
     if "folder" in data:
         raise StudyError(f"{origin}: folder: unknown key")
     try:
+        data = extended(data, folder, _toml, seen)
         return Study.model_validate({**data, "folder": folder})
     except ValidationError as error:
         raise StudyError(f"{origin}: {_explain(error, Study)}") from None
@@ -487,23 +491,6 @@ def _rule(item: Any, key: str) -> Rule:
         raise StudyError(_explain(error, family, key)) from None
 
 
-def known_name(name: str, valid: list[str], key: str) -> None:
-    """Make sure that a name is known.
-
-    Raises
-    ------
-    StudyError
-        Naming the key, the nearest name and all of them.
-    """
-    if name not in valid:
-        raise StudyError(f"{key} = {name!r}: unknown{_nearest(name, valid)}; known are {', '.join(valid)}")
-
-
-def _nearest(name: str, valid: list[str]) -> str:
-    close = difflib.get_close_matches(name, valid, n=1, cutoff=0.5)
-    return f" (did you mean {close[0]!r}?)" if close else ""
-
-
 def _explain(error: ValidationError, root: type[BaseModel], prefix: str = "") -> str:
     """One sentence for the first thing that is wrong."""
     first = error.errors()[0]
@@ -514,7 +501,7 @@ def _explain(error: ValidationError, root: type[BaseModel], prefix: str = "") ->
     value = first.get("input")
     if first["type"] == "extra_forbidden":
         valid = _keys_at(root, location[:-1])
-        return f"{key}: unknown key{_nearest(str(location[-1]), valid)}; known are {', '.join(valid)}"
+        return f"{key}: unknown key{nearest(str(location[-1]), valid)}; known are {', '.join(valid)}"
     if first["type"] == "missing":
         return f"{key}: missing; it must be given"
     message = str(first["msg"]).removeprefix("Value error, ")

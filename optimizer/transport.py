@@ -75,12 +75,17 @@ class Walks:
 
     def pairs(self, client: Bools, supplier: Bools, reach: float) -> tuple[Ints, Ints, Floats]:
         """Return all pairs of buildings of two sets nearer than a reach, and their walks, m; 0 within a building."""
-        own = np.flatnonzero(client & supplier)
-        found = [(own, own, np.zeros(len(own)))]
-        found += list(self.doors.walks(client & self.reached, supplier & self.reached, reach))
-        i, j, walk = map(np.concatenate, zip(*found, strict=True))
+        i, j, walk = self.pairs_to(client, supplier, reach)
         within = walk < reach
         return i[within], j[within], walk[within]
+
+    def pairs_to(self, start: Bools, end: Bools, limit: float) -> tuple[Ints, Ints, Floats]:
+        """Return all pairs of buildings of two sets no further than a limit, and their walks, m; 0 within a building."""
+        own = np.flatnonzero(start & end)
+        found = [(own, own, np.zeros(len(own)))]
+        found += list(self.doors.walks(start & self.reached, end & self.reached, limit))
+        i, j, walk = map(np.concatenate, zip(*found, strict=True))
+        return i, j, walk
 
     def within(self, limit: float, values: Floats) -> Floats:
         """Add up values of buildings, shape (S, k), within a walk of each, its own among them; shape (S, k)."""

@@ -246,12 +246,13 @@ class Access(PlacedRule):
         supply = evidence.floor_area()[:, [uses.index(u) for u in self.supplier]].sum(axis=1)
         supply = np.where(supply >= self.min_size - SMALL, supply, 0.0)
         client = evidence.floor_area(self.as_of_right)[:, [uses.index(u) for u in self.client]].sum(axis=1)
-        near = np.isfinite(evidence.walking(self.within))
+        near = evidence.doors.pairs_to(client > 0, supply > 0, self.within)[:2]
         places = evidence.places(self.by, self.where, self.label)
         total = places.sum(client)
         scopes, allowed = places.names, self.max_unserved * total
         if self.capacity is None:
-            unserved = places.sum(np.where((near & (supply > 0)).any(axis=1), 0.0, client))
+            served = np.isin(np.arange(len(client)), near[0])
+            unserved = places.sum(np.where(served, 0.0, client))
         elif len(scopes) == 1:
             unserved = np.array([_short(near, client, self.capacity * supply, places.of, total)])
         else:
@@ -268,12 +269,13 @@ class Access(PlacedRule):
         )
 
 
-def _short(near: np.ndarray, client: Floats, supply: Floats, place: Ints, wanted: Floats) -> float:
+def _short(near: tuple[Ints, Ints], client: Floats, supply: Floats, place: Ints, wanted: Floats) -> float:
     """Return the least by which places together fall short of what is wanted served, m²: a transport problem.
 
     Parameters
     ----------
-    near : ndarray of bool, shape (S, S)
+    near : two ndarrays of int, shape (pairs,)
+        Buildings with something to be served, and buildings near them that can serve.
     client, supply : ndarray, shape (S,)
         m² to be served, and m² that can be served.
     place : ndarray of int, shape (S,)
@@ -281,7 +283,7 @@ def _short(near: np.ndarray, client: Floats, supply: Floats, place: Ints, wanted
     wanted : ndarray, shape (places,)
         m².
     """
-    i, j = np.nonzero(near & (client > 0)[:, None] & (place >= 0)[:, None] & (supply > 0)[None, :])
+    i, j = (side[place[near[0]] >= 0] for side in near)
     if not len(i):
         return float(wanted.sum())
     pairs, sites, count = np.arange(len(i)), len(client), len(wanted)

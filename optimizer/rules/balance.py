@@ -144,9 +144,8 @@ class Balance(PlacedRule):
             scopes, of, per = places.names, places.sum(of), places.sum(per)
         else:
             chosen = evidence.chosen_buildings(self.where, self.label)
-            near = np.isfinite(evidence.walking(self.within)[chosen]).astype(float)
             scopes = [name for name, c in zip(evidence.building_names, chosen, strict=True) if c]
-            of, per = near @ of, near @ per
+            of, per = evidence.doors.within(self.within, np.stack([of, per], axis=1))[chosen].T
         unit = f"m² of {', '.join(self.of)}" if isinstance(self.of, list) else self.of
         unit = "m²" if self.of == "floor_area" else unit
         hair = HAIR_AREA if unit.startswith("m²") else HAIR_COUNT

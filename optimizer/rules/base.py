@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 import numpy as np
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
     from optimizer.district import Bools, District, Floats, Ints
     from optimizer.model import Model
+    from optimizer.transport import Walks
     from optimizer.uses import Use
 
 NonNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
@@ -148,7 +150,6 @@ class Evidence:
     receptors: Mapping[str, pd.DataFrame] = field(default_factory=dict)
     screens: Sequence[tuple[Any, float]] = ()
     heard: dict[Any, dict[Any, Floats]] = field(default_factory=dict, repr=False)
-    _walked: dict[float, Floats] = field(default_factory=dict, repr=False)
 
     def places_in(self, group: str) -> pd.DataFrame:
         """Return the receptors at the places of one table of ``[pollution.places]``."""
@@ -203,27 +204,12 @@ class Evidence:
         ids = self.buildings["parcel_id"].tolist()
         return Places.by(by, ids, self.buildings, known.loc[ids], self.chosen_buildings(where, rule), self.land())
 
-    def walking(self, limit: float) -> Floats:
-        """Return walking distances between doors, m, infinite beyond a limit; 0 within a building; shape (S, S)."""
-        from scipy import sparse
-        from scipy.sparse import csgraph
+    @cached_property
+    def doors(self) -> Walks:
+        """The buildings' doors on the walking network, and the walks between them."""
+        from optimizer.transport import Walks
 
-        if limit not in self._walked:
-            node = self.buildings["door_node"].to_numpy(dtype=int)
-            ends = self.walks[["from_node", "to_node"]].to_numpy(dtype=int)
-            nodes = int(max(ends.max(initial=0), node.max(initial=0))) + 1
-            lengths = self.walks["length_m"].to_numpy(float)
-            graph = sparse.coo_matrix((lengths, ends.T), shape=(nodes, nodes)).tocsr()
-            access = self.buildings["access"].to_numpy(dtype=float)
-            found = csgraph.dijkstra(graph, directed=False, indices=node, limit=limit)[:, node]
-            distance = found + access[:, None] + access[None, :]
-            cut_off = ~self.buildings["reached"].to_numpy(dtype=bool)
-            distance[cut_off, :] = np.inf
-            distance[:, cut_off] = np.inf
-            distance[distance > limit] = np.inf
-            np.fill_diagonal(distance, 0.0)
-            self._walked[limit] = np.asarray(distance)
-        return self._walked[limit]
+        return Walks.of(self)
 
 
 @dataclass(frozen=True)

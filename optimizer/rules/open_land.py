@@ -354,7 +354,7 @@ class OpenLand(PlacedRule):
             )
         if self.reach is not None:
             held = floor @ self._client(uses)
-            near = (evidence.walking(self.reach)[:, counts] <= self.reach).any(axis=1)
+            near = evidence.doors.nearest(counts) <= self.reach
             total, unserved = held.sum(), held[~near].sum()
             if total > 0.01:
                 yield from self.verdict(

@@ -11,7 +11,6 @@ import numpy as np
 import shapely
 from pydantic import BaseModel, ConfigDict, Field, model_serializer, model_validator
 from scipy.spatial import cKDTree
-from scipy.spatial.distance import cdist
 
 from optimizer.rules.base import HOLDS, TOLERANCE, Check, Evidence, Positive, Rule
 
@@ -208,13 +207,13 @@ class Separation(Rule):
             own, other = (table[f"gfa_{use}"].to_numpy(dtype=float) > HOLDS for use in (line.use, line.from_))
             i, j = np.flatnonzero(own & chosen), np.flatnonzero(other)
             limit = self._limits(line, discounted)[i]
-            exempt = self._exempt(kept[i][:, None], kept[j][None, :])
-            distance = self._measured(evidence, i, j, SEEN * line.distance)
-            one = i[:, None] == j[None, :]
-            distance = np.where(exempt | one, np.inf, distance)
-            close = (distance < limit[:, None] * (1.0 - TOLERANCE)).sum(axis=1)
-            at = np.isfinite(distance).any(axis=1) & (limit > 0)
-            least = distance.min(axis=1, initial=np.inf)
+            a, b, distance = self._measured(evidence, i, j, SEEN * line.distance)
+            counts = (i[a] != j[b]) & ~self._exempt(kept[i[a]], kept[j[b]])
+            a, distance = a[counts], distance[counts]
+            close = np.bincount(a[distance < limit[a] * (1.0 - TOLERANCE)], minlength=len(i))
+            least = np.full(len(i), np.inf)
+            np.minimum.at(least, a, distance)
+            at = np.isfinite(least) & (limit > 0)
             label = f"{self.label} of {line.use} from {line.from_}"
             yield from self.verdict(
                 list(names[i][at]),
@@ -228,7 +227,7 @@ class Separation(Rule):
                 name=label,
             )
             if not self.same_building:
-                shared = (one & ~exempt).any(axis=1)
+                shared = other[i] & ~self._exempt(kept[i], kept[i])
                 yield from self.verdict(
                     list(names[i]),
                     shared.astype(float),
@@ -240,25 +239,25 @@ class Separation(Rule):
 
     def _exempt(self, use_kept: Bools, from_kept: Bools) -> Bools:
         if self.gives_way == "both":
-            return np.zeros(np.broadcast(use_kept, from_kept).shape, dtype=bool)
+            return np.zeros(len(use_kept), dtype=bool)
         if self.gives_way == "newcomer":
             return use_kept & from_kept
-        kept = use_kept if self.gives_way == "use" else from_kept
-        return np.broadcast_to(kept, np.broadcast(use_kept, from_kept).shape)
+        return use_kept if self.gives_way == "use" else from_kept
 
-    def _measured(self, evidence: Evidence, i: Ints, j: Ints, limit: float) -> Floats:
-        """Return distances from buildings i to buildings j, m, infinite where none is found."""
+    def _measured(self, evidence: Evidence, i: Ints, j: Ints, limit: float) -> tuple[Ints, Ints, Floats]:
+        """Return pairs of buildings i and j no further than a limit, as places in i and j, and their distances, m."""
         table = evidence.buildings
         if self.measure == "walking":
-            return evidence.walking(limit)[np.ix_(i, j)]
+            every = np.arange(len(table))
+            a, b, distance = evidence.doors.pairs_to(np.isin(every, i), np.isin(every, j), limit)
+            return np.searchsorted(i, a), np.searchsorted(j, b), distance
         if self.measure == "doors":
             xy = table[["x", "y"]].to_numpy(dtype=float)
-            return np.asarray(cdist(xy[i], xy[j]))
+            near = cKDTree(xy[i]).sparse_distance_matrix(cKDTree(xy[j]), limit, output_type="ndarray")
+            return near["i"], near["j"], near["v"]
         shapes = evidence.parcels.geometry.loc[table["parcel_id"]].to_numpy()
         a, b = shapely.STRtree(shapes[j]).query(shapes[i], predicate="dwithin", distance=limit)
-        distance = np.full((len(i), len(j)), np.inf)
-        distance[a, b] = shapely.distance(shapes[i[a]], shapes[j[b]])
-        return distance
+        return a, b, shapely.distance(shapes[i[a]], shapes[j[b]])
 
 
 @dataclass(frozen=True)

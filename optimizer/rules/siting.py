@@ -480,14 +480,20 @@ class Siting(Rule):
         """Return who is served where: all at the nearest facility, or divided where there is a capacity."""
         table = evidence.buildings
         client = np.flatnonzero(evidence.chosen_buildings(self.where, self.label))
-        candidate = np.flatnonzero(evidence.chosen_buildings(self.candidates, f"{self.label}.candidates"))
+        candidates = evidence.chosen_buildings(self.candidates, f"{self.label}.candidates")
+        facilities = self._held(evidence) & candidates
+        # Only where no reach is stated do candidates without a facility say how far the unserved count.
+        end = np.flatnonzero(candidates if self.reach is None else facilities)
         reach = (self.reach or np.inf) + NEAR
         if self.metric == "straight":
             xy = table[["x", "y"]].to_numpy(dtype=float)
-            distance = cdist(xy[client], xy[candidate])
+            distance = cdist(xy[client], xy[end])
             distance[distance > reach] = np.inf
         else:
-            distance = evidence.walking(reach)[np.ix_(client, candidate)]
+            distance = np.full((len(client), len(end)), np.inf)
+            every = np.arange(len(table))
+            i, j, walk = evidence.doors.pairs_to(np.isin(every, client), np.isin(every, end), reach)
+            distance[np.searchsorted(client, i), np.searchsorted(end, j)] = walk
         weight, whole = np.ones(len(client)), float(len(client))
         if self._client_uses:
             area = table[[f"gfa_{use}" for use in self._client_uses]].to_numpy(dtype=float)[client].sum(axis=1)
@@ -505,7 +511,7 @@ class Siting(Rule):
             far=self._far(distance[np.isfinite(distance)]),
             whole=whole,
         )
-        at_facility = distance[:, self._held(evidence)[candidate]]
+        at_facility = distance[:, facilities[end]]
         if self.capacity is not None:
             return self._divided(found, at_facility)
         nearest = at_facility.min(axis=1, initial=np.inf)

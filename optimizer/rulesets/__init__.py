@@ -19,7 +19,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from optimizer.errors import StudyError
+from optimizer.errors import StudyError, known_name
 
 Status = Literal["C", "S", "M", "D", "own"]
 MEANING = {
@@ -131,14 +131,14 @@ def apply(asked: Any, key: str) -> tuple[list[dict[str, Any]], list[Sourced], st
         where = ".".join(str(part) for part in first["loc"])
         raise StudyError(f"{key}.{where}: {first['msg']}; known are {', '.join(Applied.model_fields)}") from None
     known = rulesets()
-    _known(wanted.name, known, f"{key}.name")
+    known_name(wanted.name, known, f"{key}.name")
     found = known[wanted.name]
     for table in ("roles", "places", "numbers"):
         for name in getattr(wanted, table):
-            _known(name, getattr(found, table), f"{key}.{table}")
+            known_name(name, getattr(found, table), f"{key}.{table}")
     names = [str(rule.get("name", rule["kind"])) for rule in found.rules]
     for name in wanted.without:
-        _known(name, names, f"{key}.without")
+        known_name(name, names, f"{key}.without")
     numbers = {
         name: number.model_copy(update={"value": wanted.numbers[name], "source": "the study", "status": "own"})
         if name in wanted.numbers
@@ -182,8 +182,3 @@ def _fill(value: Any, values: Mapping[str, Any], roles: Mapping[str, str], used:
         found = values[value[1:]]
         return int(found) if isinstance(found, float) and found.is_integer() else found
     return value
-
-
-def _known(name: str, valid: Mapping[str, Any] | list[str], key: str) -> None:
-    if name not in valid:
-        raise StudyError(f"{key} = {name!r}: unknown; known are {', '.join(valid) or 'none'}")

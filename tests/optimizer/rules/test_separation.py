@@ -176,16 +176,18 @@ def test_what_two_buildings_of_one_parcel_miss_is_what_the_check_says():
     ("distance", "steps", "left"), [(100, 1, 50), (100, 2, 30), (80, 1, 50), (30, 1, 10), (10, 1, 0), (30, 2, 0)]
 )
 def test_mixed_areas_count_so_many_steps_less(distance, steps, left):
-    frame = lots(2, gap=max(left - SIDE, 0.5), zone=["A", "B"])
+    gap = max(left - SIDE, 0.5)
+    frame = lots(2, gap=gap, zone=["A", "B"])
     rule = {"kind": "separation", "distances": [{**HOMES, "distance": distance}], "discount": steps}
     asked = study(rules=[{**rule, "discount_where": "zone == 'A'"}], lot_columns=("id", "zone", "max_far", "coverage"))
     floors = [[0, 0, 2], [2, 0, 0]]
     checks = checked(asked, frame, ["redevelop"] * 2, floors)
     assert all(c.satisfied for c in checks)
     assert not left or checks[0].limit == left
-    (undiscounted, _) = checked(asked, frame, ["redevelop"] * 2, floors[::-1])
-    assert undiscounted.limit == distance
-    assert undiscounted.satisfied == (distance <= undiscounted.value)
+    undiscounted = checked(asked, frame, ["redevelop"] * 2, floors[::-1])[:-1]
+    # What is further away than twice the distance is not looked for.
+    assert [c.limit for c in undiscounted] == [distance] * (SIDE + gap <= 2 * distance)
+    assert all(c.satisfied == (distance <= c.value) for c in undiscounted)
 
 
 @pytest.mark.parametrize(
