@@ -27,8 +27,8 @@ from optimizer.problem import Problem
 
 ROUNDS, SURE = 40, 0.25
 """Most rounds of the master, and the share of the gap asked for to which its own is closed before plans are made."""
-ROUGHLY = 0.01
-"""Greatest accuracy to which the master is solved for its prices alone."""
+LOOSEST = 0.01
+"""Accuracy beyond which the master is not solved for its prices alone."""
 SLOW, SLOW_FROM = 0.03, 4
 """Share of the gap asked for that a round must take off the bound, and rounds that are granted."""
 SHARE, SMALLEST, LARGE = 10, 20, 60
@@ -40,8 +40,8 @@ LOSS, FINE = 0.4, 0.1
 """Share of the gap asked for that pieces together may lose: while a plan is made, and while it is improved."""
 FINEST = 0.004
 """Gap below which pieces are solved no finer."""
-ROUGH = 0.01
-"""Gap below which pieces are solved no finer while a plan is made."""
+FINEST_MAKING = 0.01
+"""The same while a plan is made."""
 PIECE_SECONDS, LEAST_SECONDS = 20.0, 2.0
 """Most and least that a piece of the first size is given, s."""
 MAKING = 0.5
@@ -99,7 +99,7 @@ class Decomposition:
             master.begin(self.seed)
         while not self.settled:
             before = master.bound
-            if not self._price(min(self.allowed, ROUGHLY)):
+            if not self._price(min(self.allowed, LOOSEST)):
                 return
             slow = before - master.bound < SLOW * self.allowed * abs(master.objective) and master.rounds > SLOW_FROM
             self.settled = slow or self.unproved <= SURE * self.allowed or master.rounds >= ROUNDS
@@ -108,9 +108,7 @@ class Decomposition:
 
     def _price(self, accuracy: float) -> bool:
         """Solve the master once; return whether it could be, and settle for the bound so far where not."""
-        total = float(self.problem.district.site_area.sum())
-        tolerance = (self.problem.study.solve.mixing_tolerance * total / 1000 + 1e-6) * AREA
-        answer = self.master.improve(self.clock, tolerance, f"m{self.master.rounds}", accuracy)
+        answer = self.master.improve(self.clock, self.problem.tolerance * AREA, f"m{self.master.rounds}", accuracy)
         self.settled |= answer.status != "optimal"
         return answer.status == "optimal"
 
@@ -161,7 +159,7 @@ class Decomposition:
         self._price(EXACTLY)
         assert self.master.x is not None, "the master is solved first"
         x, open_ = self._snapped(self.master.x)
-        loss = LOSS * max(self.gap, ROUGH) * abs(self.master.objective) / max(open_.sum(), 1)
+        loss = LOSS * max(self.gap, FINEST_MAKING) * abs(self.master.objective) / max(open_.sum(), 1)
         size = self.first_size
         while open_.any():
             if self.clock.left <= 0:

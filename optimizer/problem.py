@@ -53,6 +53,12 @@ class Problem:
         """Return the program as it stands."""
         return self.model.program.arrays()
 
+    @property
+    def tolerance(self) -> float:
+        """Excess of entropy that relaxations let pass, m²; plans are cut to the end."""
+        total = float(self.district.site_area.sum())
+        return self.study.solve.mixing_tolerance * total / 1000 + 1e-6
+
     def cut(self, x: Floats, tolerance: float, label: str) -> int:
         """Add the entropy cuts that a solution violates by more than a tolerance, m²; return their number."""
         return separate(self.model, self.scales, x, tolerance * AREA, label)

@@ -124,7 +124,7 @@ class _Run:
         self.bound = weights.proximity + weights.mixing + weights.density
         self.bound += sum(rule.most_reward for rule in problem.study.rules)
         self.phase = ""
-        self.relaxation = Relaxation(problem, self.threads, self.tolerance)
+        self.relaxation = Relaxation(problem, self.threads, problem.tolerance)
         self.needed: set[int] = set()
 
     def tell(self, phase: str | None = None) -> None:
@@ -171,12 +171,6 @@ class _Run:
         """Whether the gap is reached or time is up."""
         reached = np.isfinite(self.score) and self.bound - self.score <= max(self.gap * abs(self.score), NOTHING)
         return bool(reached) or self.clock.left <= 0
-
-    @property
-    def tolerance(self) -> float:
-        """Excess of entropy that the relaxation lets pass, m²; plans are cut to the end."""
-        total = float(self.problem.district.site_area.sum())
-        return self.problem.study.solve.mixing_tolerance * total / 1000 + 1e-6
 
     def relax(self, until: float) -> None:
         """Solve the relaxation again and again until its bound settles, or some second has come."""

@@ -70,7 +70,7 @@ def flow_against_pairs(options: Options) -> Iterator[Row]:
     """One linear relaxation, synthetic parcels: flow on the network, and the textbook transport over all pairs."""
     for parcels in options.sizes:
         problem = _synthetic(parcels, objective={"proximity": 1.0, "mixing": 0.0})
-        flow = _plain(problem.arrays())
+        flow = plain(problem.arrays())
         seconds = {}
         for name, arrays in (("flow", flow), ("pairs", _pair_form(problem, flow))):
             highs = load(arrays, relaxed=True)
@@ -173,7 +173,7 @@ def _synthetic(parcels: int, **sections: object) -> Problem:
     return assemble(study, district)
 
 
-def _plain(arrays: Arrays) -> Arrays:
+def plain(arrays: Arrays) -> Arrays:
     """Drop what tells today's floors from converted and new ones inside buildings: the flow as textbooks have it."""
     upper = arrays.upper.copy()
     for k, name in enumerate(arrays.column_names):

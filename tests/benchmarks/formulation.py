@@ -1,0 +1,141 @@
+"""What each piece of the formulation is worth: bounds of relaxations, and seconds to a proved 1 % by each way of solving."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from collections.abc import Iterator
+
+import numpy as np
+
+from optimizer import solving
+from optimizer.cluster import crew
+from optimizer.decompose import Decomposition
+from optimizer.district import read_district
+from optimizer.highs import Clock, load, run
+from optimizer.model import SCORE, Arrays
+from optimizer.problem import Problem, assemble
+from optimizer.relaxation import Relaxation
+from tests.benchmarks.apart import CaseFailed, apart
+from tests.benchmarks.case import Told, told, whole
+from tests.benchmarks.registry import Options, Row, benchmark
+from tests.benchmarks.shipped import plain
+from tests.benchmarks.studies import NOISE, ask, label, layers, there
+
+DISTRICTS = ("Kendall", "1000", "East Cambridge")
+SECONDS = 120.0
+"""Time limit of each measurement when none is asked for."""
+EVER = 10**9
+WAYS = {
+    "branch and bound on the whole": {"SMALL": EVER},
+    "boxes and tiles around the relaxation": {"SMALL": 0, "LARGE": 0, "PIECES": EVER, "HUGE": EVER},
+    "prices of stacks and pieces": {"SMALL": 0, "LARGE": 0, "PIECES": 0},
+}
+"""Thresholds of `optimizer.solving`, in integer columns, that lead each way."""
+
+
+@benchmark()
+def formulation(options: Options) -> Iterator[Row]:
+    """Kendall, 1,000 synthetic parcels, East Cambridge, with and without noise: bounds piece by piece, ways to 1 %."""
+    for district in DISTRICTS:
+        if not there(district):
+            yield Row(label(district), "its data have not been fetched", None)
+            continue
+        for noise in (None, NOISE):
+            case = f"{label(district)}, {'no limit on noise' if noise is None else f'{noise:g} dB(A) at homes'}"
+            asked = {"district": district, "noise": noise, "threads": options.threads}
+            asked["time_limit"] = options.time_limit or SECONDS
+            yield from _rows(case, "relaxations", asked)
+            for way in WAYS:
+                yield from _rows(f"{case}, {way}", "by", {**asked, "way": way})
+
+
+def _rows(case: str, function: str, asked: dict[str, object]) -> Iterator[Row]:
+    try:
+        for item in apart(f"{__name__}:{function}", **asked):
+            yield Row(case, item["what"], item["value"], item["unit"])
+    except CaseFailed as error:
+        yield Row(case, f"failed: {error}", None)
+
+
+def by(way: str, district: str, noise: float | None, **solve: object) -> Iterator[Told]:
+    """Solve to 1 % one way."""
+    for name, value in WAYS[way].items():
+        setattr(solving, name, value)
+    for item in whole(district, noise, False, gap=0.01, **solve):
+        if item.get("what") in ("bound", "score", "final gap", "time to 1%") or "no plan" in item.get("what", ""):
+            yield item
+
+
+def relaxations(district: str, noise: float | None, **solve: object) -> Iterator[Told]:
+    """Yield the bound of each relaxation and what it took, entropies cut until nothing more than the tolerance is left."""
+    study = ask(district, noise, **solve)
+    found = read_district(study, *layers(district))
+
+    def problem() -> Problem:
+        return assemble(study, found)
+
+    yield from _settled("flow as in textbooks", Textbook(**_fields(problem())))
+    yield from _settled("flow inside buildings told apart", problem())
+    yield from _settled("and receptors' rows all in from the start", Eager(**_fields(problem())))
+    yield from _root(problem())
+    yield from _stacks(problem())
+
+
+class Textbook(Problem):
+    """A problem whose flow does not tell today's floors from others inside buildings."""
+
+    def arrays(self) -> Arrays:
+        """Return the program without what tells them apart."""
+        return plain(super().arrays())
+
+
+class Eager(Problem):
+    """A problem none of whose rows may be left out."""
+
+    def arrays(self) -> Arrays:
+        """Return the program with all rows in from the start."""
+        arrays = super().arrays()
+        return dataclasses.replace(arrays, lazy=np.full(len(arrays.lazy), np.inf))
+
+
+def _fields(problem: Problem) -> dict[str, object]:
+    return {f.name: getattr(problem, f.name) for f in dataclasses.fields(problem)}
+
+
+def _settled(name: str, problem: Problem) -> Iterator[Told]:
+    options = problem.study.solve
+    clock = Clock(options.time_limit)
+    relaxation = Relaxation(problem, options.threads, problem.tolerance)
+    bound = np.inf
+    while not relaxation.settled and clock.left > 0:
+        answer = relaxation.solve(clock)
+        if answer.status != "optimal":
+            break
+        bound = min(bound, answer.objective / SCORE)
+    yield told(f"{name}, bound", bound if np.isfinite(bound) else None, "")
+    yield told(f"{name}, settled" if relaxation.settled else f"{name}, not settled after", clock.elapsed)
+
+
+def _root(problem: Problem) -> Iterator[Told]:
+    """The bound of HiGHS's root node, cuts of entropy as the relaxation left them."""
+    options = problem.study.solve
+    for _ in _settled("", problem):
+        pass
+    highs = load(problem.arrays(), threads=options.threads)
+    highs.setOptionValue("mip_max_nodes", 1)
+    started = time.perf_counter()
+    answer = run(highs, Clock(options.time_limit), options.time_limit)
+    yield told("root of branch and bound, bound", answer.bound / SCORE, "")
+    yield told("root of branch and bound", time.perf_counter() - started)
+
+
+def _stacks(problem: Problem) -> Iterator[Told]:
+    """The bound over whole stacks, each round's prices proved."""
+    options = problem.study.solve
+    clock = Clock(options.time_limit)
+    with crew(None, options.threads) as workers:
+        search = Decomposition(problem, clock, workers)
+        search.prove(lambda _: False, np.inf, 1e-4)
+    yield told("whole stacks, bound", search.master.bound / SCORE, "")
+    yield told(f"whole stacks, {search.master.rounds} rounds", clock.elapsed)
