@@ -4,7 +4,9 @@ import shutil
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
+settings.register_profile("thorough", settings.default)
 LEAFLET_FILES = Path("/usr/share/javascript/leaflet")
 """Where Debian's libjs-leaflet puts what the map otherwise fetches."""
 SHARED = Path(__file__).resolve().parents[2] / "shared"

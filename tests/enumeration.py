@@ -225,6 +225,11 @@ def _other(rule, s):
     return ok and total >= rule.get("min_floor_area", 0)
 
 
+def tries(number):
+    """Return how many districts are drawn: all with ``--hypothesis-profile thorough``, else half of them."""
+    return number if settings.get_current_profile_name() == "thorough" else number // 2
+
+
 def family(
     rules,
     missed,
@@ -238,7 +243,7 @@ def family(
     least=1,
     study_of=study,
 ):
-    """Return a test: the optimum, and what `check` says of plans, against every plan of 100 districts.
+    """Return a test: the optimum, and what `check` says of plans, against every plan of so many districts (see `tries`).
 
     Parameters
     ----------
@@ -259,7 +264,7 @@ def family(
     """
 
     @settings(
-        max_examples=examples,
+        max_examples=tries(examples),
         deadline=None,
         suppress_health_check=list(HealthCheck),
         derandomize=True,

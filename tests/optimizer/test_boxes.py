@@ -12,6 +12,7 @@ from optimizer.highs import Clock, load, run
 from optimizer.mixing import exact_in_box, weighted_entropy
 from optimizer.search import complete, today
 from tests.districts import lots, problem_of, random_lots, solve, study
+from tests.enumeration import tries
 from tests.optimizer.test_enumeration import best_of_all, districts
 
 RULES = [
@@ -73,7 +74,7 @@ def test_completing_finds_the_flows_of_a_plan():
 
 
 @settings(
-    max_examples=40,
+    max_examples=tries(40),
     deadline=None,
     derandomize=True,
     suppress_health_check=[*HealthCheck],

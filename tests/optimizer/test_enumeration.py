@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from optimizer.errors import InfeasibleError
 from tests.districts import USES, lots, problem_of, solve, study
-from tests.enumeration import LAND, NAMES, PLATE, best_score, plans_of, situations
+from tests.enumeration import LAND, NAMES, PLATE, best_score, plans_of, situations, tries
 
 
 @st.composite
@@ -120,7 +120,7 @@ def best_of_all(asked, district, far, storeys, park, rules):
     return best_score(asked, district, situations(district, far, storeys, park, ["A"] * len(far)), score)
 
 
-@settings(max_examples=300, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True)
+@settings(max_examples=tries(300), deadline=None, suppress_health_check=list(HealthCheck), derandomize=True)
 @given(districts())
 def test_same_optimum_and_same_feasibility_as_every_plan_tried(case):
     far, storeys, today, park, rules, gap = case
