@@ -20,7 +20,7 @@ from optimizer.problem import Problem, assemble
 from optimizer.pulp_bridge import run_solver, solver_by_name
 from optimizer.relaxation import Relaxation
 from optimizer.rules import Rule
-from optimizer.search import choose_tile, nearest, round_by_prices, search_tile, today
+from optimizer.search import choose_tile, kept, nearest, round_by_prices, search_tile, today
 from optimizer.stacks import MOST, count
 
 FIRST = 0.3
@@ -282,6 +282,11 @@ class _Run:
             return False
         self.tell("today's district")
         self.offer(today(problem, clock, self.threads), problem.arrays())
+        if self.x is None:
+            self.tell("looking for a first plan")
+            seconds = max(ROUNDING * clock.limit, ROUNDING_SECONDS) if np.isfinite(clock.limit) else np.inf
+            first = nearest(problem, kept(problem), self.needed, clock, seconds, self.threads)
+            self.offer(first, problem.arrays())
         self.tell("pricing stacks")
         search = Decomposition(problem, clock, self.crew)
         search.prove(self.heard, PROVING * clock.limit, FIRST_BOUND * search.allowed)
