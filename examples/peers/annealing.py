@@ -12,7 +12,7 @@ plan is exact (see `moves.Proximity`), and moves that break a limit of the distr
 from __future__ import annotations
 
 import numpy as np
-from common import Case, Ours, Row, Stopwatch, arguments, chosen, solve_ours, table
+from common import Case, Ours, Row, Stopwatch, alone
 from greedy import first_plan
 from moves import Choice, Search, Town
 
@@ -58,12 +58,5 @@ def run(case: Case, ours: Ours, seconds: float, seed: int = 0) -> list[Row]:
     return search.rows("annealing", ours, seconds)
 
 
-def main() -> None:
-    asked = arguments(__doc__, 30).parse_args()
-    case = chosen(asked)
-    ours = solve_ours(case, asked.seconds)
-    print(table(run(case, ours, ours.seconds, asked.seed)))
-
-
 if __name__ == "__main__":
-    main()
+    alone(__doc__, run)

@@ -13,6 +13,7 @@ import importlib.metadata
 import platform
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field, fields, replace
 from functools import cache, cached_property
 from pathlib import Path
@@ -224,6 +225,14 @@ def chosen(asked: argparse.Namespace) -> Case:
     if case is None:
         sys.exit("Kendall's data are absent: see examples/cambridge/README.md")
     return case
+
+
+def alone(about: str, run: Callable[[Case, Ours, float, int], list[Row]]) -> None:
+    """Run one heuristic by itself, as asked on the command line, and print its table."""
+    asked = arguments(about, 30).parse_args()
+    case = chosen(asked)
+    ours = solve_ours(case, asked.seconds)
+    print(table(run(case, ours, ours.seconds, asked.seed)))
 
 
 class Stopwatch:

@@ -15,7 +15,7 @@ import itertools
 from collections.abc import Iterator
 
 import numpy as np
-from common import Case, Ours, Row, Stopwatch, arguments, chosen, judge, solve_ours, table
+from common import Case, Ours, Row, Stopwatch, alone, judge
 from moves import CONVERT, REDEVELOP, SLACK, Choice, Search, Town
 
 from optimizer import LimitError
@@ -90,12 +90,5 @@ def run(case: Case, ours: Ours, seconds: float, seed: int = 0) -> list[Row]:
     return rows if len(rows) == 1 else [rows[0], rows[-1]]
 
 
-def main() -> None:
-    asked = arguments(__doc__, 30).parse_args()
-    case = chosen(asked)
-    ours = solve_ours(case, asked.seconds)
-    print(table(run(case, ours, ours.seconds, asked.seed)))
-
-
 if __name__ == "__main__":
-    main()
+    alone(__doc__, run)

@@ -13,7 +13,7 @@ own weights of all that were ever evaluated.
 from __future__ import annotations
 
 import numpy as np
-from common import Case, Ours, Row, Stopwatch, arguments, chosen, solve_ours, table
+from common import Case, Ours, Row, Stopwatch, alone
 from greedy import first_plan
 from moves import Choice, Search, Town
 from pymoo.algorithms.moo.nsga2 import NSGA2
@@ -128,12 +128,5 @@ def run(case: Case, ours: Ours, seconds: float, seed: int = 0) -> list[Row]:
     return search.rows("NSGA-II (pymoo)", ours, seconds)
 
 
-def main() -> None:
-    asked = arguments(__doc__, 30).parse_args()
-    case = chosen(asked)
-    ours = solve_ours(case, asked.seconds)
-    print(table(run(case, ours, ours.seconds, asked.seed)))
-
-
 if __name__ == "__main__":
-    main()
+    alone(__doc__, run)
