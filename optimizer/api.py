@@ -145,6 +145,7 @@ def _result(plan: Plan, solution: Solution, seconds: float) -> dict[str, Any]:
         "status": "optimal" if gap is not None and gap <= study.solve.gap + 1e-9 else "feasible",
         "objective": found.objective,
         "bound": bound,
+        "bound_is_trivial": solution.trivial and bound > found.objective,
         "gap": gap,
         "seconds": round(seconds, 3),
         "solver": solution.solver,

@@ -156,8 +156,9 @@ def district(console: Console, d: District) -> None:
 
 def summary(console: Console, result: dict[str, Any]) -> None:
     """Print score, indices before and after, and rules."""
+    trivial = ", by the weights alone: there was no time to prove more" if result.get("bound_is_trivial") else ""
     console.print(
-        f"Score {result['objective']:.5f}; no plan can exceed {result['bound']:.5f}; gap {percent(result['gap'])} "
+        f"Score {result['objective']:.5f}; no plan can exceed {result['bound']:.5f}{trivial}; gap {percent(result['gap'])} "
         f"({result['status']}, {result['seconds']:.1f} s, {result['solver']})",
         highlight=False,
     )

@@ -97,6 +97,8 @@ class Solution:
     x : ndarray, shape (columns,)
     bound : float
         Proved upper bound of the score.
+    trivial : bool
+        Whether that is only the sum of the objective's weights, since there was no time to prove more.
     seconds : float
     solver : str
     interrupted : bool
@@ -105,6 +107,7 @@ class Solution:
 
     x: Floats
     bound: float
+    trivial: bool
     seconds: float
     solver: str
     interrupted: bool
@@ -123,6 +126,7 @@ class _Run:
         weights = problem.study.objective
         self.bound = weights.proximity + weights.mixing + weights.density
         self.bound += sum(rule.most_reward for rule in problem.study.rules)
+        self.most = self.bound
         self.phase = ""
         self.relaxation = Relaxation(problem, self.threads, problem.tolerance)
         self.needed: set[int] = set()
@@ -389,7 +393,7 @@ def solve_problem(problem: Problem, report: Report | None = None, scheduler: str
         raise LimitError(f"stopped by Ctrl-C after {clock.elapsed:.0f} s, before a plan was found; nothing was written")
     if state.x is None:
         raise LimitError(f"stopped after {clock.elapsed:.0f} s without a plan; raise --time-limit, or loosen a rule")
-    return Solution(state.x, state.bound, clock.elapsed, name, clock.stopped)
+    return Solution(state.x, state.bound, state.bound >= state.most, clock.elapsed, name, clock.stopped)
 
 
 def explain(problem: Problem, clock: Clock) -> str:

@@ -1,10 +1,13 @@
 """Two solvers, one answer; what happens when there is none."""
 
+import io
+
 import numpy as np
 import pytest
+from rich.console import Console
 
 import optimizer
-from optimizer import solving
+from optimizer import screen, solving
 from optimizer.errors import InfeasibleError, LimitError, SolverError
 from optimizer.highs import Answer
 from optimizer.pulp_bridge import PULP_4
@@ -68,7 +71,11 @@ def test_a_plan_without_a_relaxation_has_the_bound_of_the_weights(monkeypatch):
     monkeypatch.setattr("optimizer.solving._Run.branch", lambda self, gap: Answer("limit", None, 0.0, 1.0))
     result = solve(study(), lots(3, gfa_homes=240.0, storeys=1)).result
     assert result["bound"] == pytest.approx(1.0)
+    assert result["bound_is_trivial"]
     assert result["status"] == "feasible"
+    console = Console(file=io.StringIO(), width=200)
+    screen.summary(console, result)
+    assert "1.00000, by the weights alone" in console.file.getvalue()
 
 
 def test_a_solver_that_errs_late_costs_no_plan(monkeypatch):
@@ -85,6 +92,7 @@ def test_a_solver_that_errs_late_costs_no_plan(monkeypatch):
     assert calls
     assert result["objective"] > 0
     assert result["bound"] > result["objective"]
+    assert not result["bound_is_trivial"]
 
 
 def test_unknown_solver_names_those_that_are_there():
