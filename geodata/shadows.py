@@ -52,8 +52,15 @@ def maybe_screened(nearest: FloatArray, sources: FloatArray, points: FloatArray)
     sources, points : ndarray, shape (n, 2 or more)
         x, y, m.
     """
-    east = points[None, :, 0] - sources[:, None, 0]
-    north = points[None, :, 1] - sources[:, None, 1]
+    source, point = (k.ravel() for k in np.indices((len(sources), len(points))))
+    behind = may_be_screened(nearest, sources, points, source, point)
+    return np.column_stack([source[behind], point[behind]])
+
+
+def may_be_screened(
+    nearest: FloatArray, sources: FloatArray, points: FloatArray, source: NDArray[np.int64], point: NDArray[np.int64]
+) -> NDArray[np.bool_]:
+    """Return which of some pairs of a source and a point are not sure to see one another, shape (pairs,)."""
+    east, north = (points[point, :2] - sources[source, :2]).T
     direction = np.floor(np.arctan2(north, east) / (2 * np.pi) * DIRECTIONS).astype(np.int64) % DIRECTIONS
-    behind = np.hypot(east, north) >= np.take_along_axis(nearest, direction, axis=1)
-    return np.argwhere(behind)
+    return np.asarray(np.hypot(east, north) >= nearest[source, direction])

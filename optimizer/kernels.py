@@ -17,15 +17,19 @@ from scipy.spatial import cKDTree
 from scipy.spatial.distance import cdist
 
 from geodata.plume import annual, hourly, nearest_heights, sector_hour
-from geodata.propagation import distance_kernel_din45691, loudest
+from geodata.propagation import distance_kernel_din45691, energy, loudest
 from geodata.screening import screening
-from geodata.shadows import maybe_screened, nearest_screens
+from geodata.shadows import may_be_screened, nearest_screens
 
 if TYPE_CHECKING:
     from optimizer.district import District, Floats, Ints
 
 NEAR = 2.0
 """Multiples of a building's largest dimension within which its facades are heard one by one (ISO 9613-2, clause 4)."""
+PAIRS = 1 << 20
+"""Receptors times sites looked at in one go."""
+APPROXIMATE = 0.03
+"""How far off `loudest` may be over porous ground, dB."""
 PLACE_HEIGHT = 4.0
 """Height above ground at places that the plan does not build, m (Directive 2002/49/EC, annex I)."""
 
@@ -60,7 +64,7 @@ def divergence_within(d: District, site: Ints, xy: Floats, reach: float) -> tupl
 
 def sound_kernel(
     d: District, site: Ints, xy: Floats, spectrum: tuple[float, ...], roof_share: float, reach: float | None
-) -> tuple[Floats, Floats]:
+) -> tuple[Floats | sparse.csr_matrix, Floats]:
     """Return what arrives of A-weighted sound energy after ISO 9613-2.
 
     A building nearer than twice its largest dimension radiates from the points of its facades in equal parts, and
@@ -76,56 +80,93 @@ def sound_kernel(
         Shares of energy by octave band.
     roof_share : float
     reach : float or None
-        Distance beyond which sources are not told apart, m.
+        Distance beyond which sources are not told apart, m; a building that radiates from its facades always is.
 
     Returns
     -------
-    kernel : ndarray, shape (R, S)
+    kernel : ndarray, shape (R, S), or with a reach csr_matrix
         Per unit of A-weighted power; 0 beyond reach.
     far : ndarray, shape (R,)
         The most that arrives from beyond reach.
     """
     around = d.around
     key = (site.tobytes(), xy.tobytes(), spectrum, roof_share, reach)
-    if key in around.kernels:
-        kernel, far = around.kernels[key]
-        return kernel.copy(), far.copy()
-    conditions = around.section.conditions
-    s_low, s_high = heights(d)
-    r_low, r_high = receptor_heights(d, site)
-    distance = cdist(xy, d.xy)
-    kernel = loudest(distance, (s_low, s_high), (r_low[:, None], r_high[:, None]), spectrum, conditions)
-    far = np.zeros(len(xy))
-    if len(around.screens.heights):
-        sources, receptors = np.column_stack([d.xy, s_high]), np.column_stack([xy, r_high])
-        pairs = maybe_screened(nearest_screens(around.screens, sources, float(r_high.min())), sources, receptors)
-        if reach is not None:
-            pairs = pairs[distance[pairs[:, 1], pairs[:, 0]] <= reach]
-        row, loss = screening(around.screens, sources, receptors, pairs, conditions, (s_low, r_low))
-        source, at = pairs[row].T
-        ranges = (s_low[source], s_high[source]), (r_low[at], r_high[at])
-        kernel[at, source] = loudest(distance[at, source], *ranges, spectrum, conditions, loss)
-    at, source = np.nonzero(distance < NEAR * around.size[None, :])
-    owner, points = around.facades
-    first, count = np.searchsorted(owner, np.arange(len(d.sites))), np.bincount(owner, minlength=len(d.sites))
-    pair = np.repeat(np.arange(len(at)), count[source])
-    point = np.arange(len(pair)) - np.repeat(np.cumsum(count[source]) - count[source], count[source])
-    point += first[source[pair]]
-    apart = np.linalg.norm(points[point] - xy[at[pair]], axis=1)
-    ranges = (s_low[source[pair]], s_high[source[pair]]), (r_low[at[pair]], r_high[at[pair]])
-    facade = loudest(apart, *ranges, spectrum, conditions)
-    mean = np.bincount(pair, facade, minlength=len(at)) / np.maximum(count[source], 1)
-    whole = loudest(
-        distance[at, source], (s_low[source], s_high[source]), (r_low[at], r_high[at]), spectrum, conditions
-    )
-    kernel[at, source] = (1.0 - roof_share) * mean + roof_share * whole
-    if reach is not None:
-        # Falls with distance, so that the nearest beyond reach is the most; over soft ground not strictly, hence all.
-        beyond = distance > reach
-        far = np.where(beyond, kernel, 0.0).max(axis=1, initial=0.0)
-        kernel[beyond] = 0.0
-    around.kernels[key] = _without_own(kernel, site), far
+    if key not in around.kernels:
+        around.kernels[key] = _sound(d, site, xy, spectrum, roof_share, reach)
+    kernel, far = around.kernels[key]
     return kernel.copy(), far.copy()
+
+
+def _sound(
+    d: District, site: Ints, xy: Floats, spectrum: tuple[float, ...], roof_share: float, reach: float | None
+) -> tuple[Floats | sparse.csr_matrix, Floats]:
+    pairs = Paths(d, site, xy, spectrum, roof_share)
+    limit = np.inf if reach is None else np.maximum(reach, NEAR * d.around.size)
+    blocks, all_there = [sparse.csr_matrix((0, len(d.sites)))], np.zeros(len(xy), dtype=bool)
+    for rows in np.array_split(np.arange(len(xy)), max(len(xy) * len(d.sites) // PAIRS, 1)):
+        apart = cdist(xy[rows], d.xy)
+        at, source = np.nonzero((apart <= limit) & (site[rows, None] != np.arange(len(d.sites))))
+        values = pairs.arriving(rows[at], source, apart[at, source])
+        blocks.append(sparse.csr_matrix((values, (at, source)), shape=apart.shape))
+        all_there[rows] = np.bincount(at, minlength=len(rows)) + (site[rows] >= 0) == len(d.sites)
+    kernel = sparse.csr_matrix(sparse.vstack(blocks))
+    if reach is None:
+        return kernel.toarray(), np.zeros(len(xy))
+    # At given heights less arrives from further away: divergence, air and ground all grow with distance.
+    return kernel, np.where(all_there, 0.0, pairs.beyond(reach))
+
+
+class Paths:
+    """What arrives at receptors from sites, pair by pair."""
+
+    def __init__(self, d: District, site: Ints, xy: Floats, spectrum: tuple[float, ...], roof_share: float) -> None:
+        self.d, self.xy, self.spectrum, self.roof_share = d, xy, spectrum, roof_share
+        self.low, self.high = heights(d)
+        self.receptor_low, self.receptor_high = receptor_heights(d, site)
+        self.sources = np.column_stack([d.xy, self.high])
+        self.receptors = np.column_stack([xy, self.receptor_high])
+        screens = d.around.screens
+        lowest = float(self.receptor_high.min(initial=np.inf))
+        self.nearest = nearest_screens(screens, self.sources, lowest) if len(screens.heights) else None
+
+    def arriving(self, at: Ints, source: Ints, distance: Floats) -> Floats:
+        """Return what arrives at some receptors from some sites so far away, shape (pairs,)."""
+        kernel = self._loudest(at, source, distance)
+        if self.nearest is not None:
+            behind = np.flatnonzero(may_be_screened(self.nearest, self.sources, self.receptors, source, at))
+            pairs = np.column_stack([source[behind], at[behind]])
+            lowest = (self.low, self.receptor_low)
+            conditions = self.d.around.section.conditions
+            row, loss = screening(self.d.around.screens, self.sources, self.receptors, pairs, conditions, lowest)
+            row = behind[row]
+            kernel[row] = self._loudest(at[row], source[row], distance[row], loss)
+        near = np.flatnonzero(distance < NEAR * self.d.around.size[source])
+        kernel[near] = self._from_facades(at[near], source[near], distance[near])
+        return kernel
+
+    def beyond(self, reach: float) -> Floats:
+        """Return the most that arrives from any site further away than a reach, shape (R,)."""
+        highest = float(self.high.max(initial=0.0))
+        ranges = (float(self.low.min(initial=highest)), highest), (self.receptor_low, self.receptor_high)
+        distance = np.full(len(self.xy), reach)
+        return loudest(distance, *ranges, self.spectrum, self.d.around.section.conditions) * energy(APPROXIMATE)
+
+    def _loudest(self, at: Ints, source: Ints, distance: Floats, screening: Floats | None = None) -> Floats:
+        ranges = (self.low[source], self.high[source]), (self.receptor_low[at], self.receptor_high[at])
+        return loudest(distance, *ranges, self.spectrum, self.d.around.section.conditions, screening)
+
+    def _from_facades(self, at: Ints, source: Ints, distance: Floats) -> Floats:
+        """Return the mean over the points of each site's facades, and the roof's part from its middle, shape (pairs,)."""
+        owner, points = self.d.around.facades
+        every = np.arange(len(self.d.sites))
+        first, count = np.searchsorted(owner, every), np.bincount(owner, minlength=len(every))
+        pair = np.repeat(np.arange(len(at)), count[source])
+        point = np.arange(len(pair)) - np.repeat(np.cumsum(count[source]) - count[source], count[source])
+        point += first[source[pair]]
+        apart = np.linalg.norm(points[point] - self.xy[at[pair]], axis=1)
+        facade = self._loudest(at[pair], source[pair], apart)
+        mean = np.bincount(pair, facade, minlength=len(at)) / np.maximum(count[source], 1)
+        return (1.0 - self.roof_share) * mean + self.roof_share * self._loudest(at, source, distance)
 
 
 def _without_own(kernel: Floats, site: Ints) -> Floats:

@@ -109,7 +109,7 @@ def receptor_pairs(district: District, study: Study) -> int:
         if not isinstance(rule, Noise):
             continue
         xy = district.around.facades[1] if rule.method == "iso9613" else district.xy
-        if rule.reach is None or rule.method == "iso9613":
+        if rule.reach is None:
             total += len(xy) * len(district.xy)
         else:
             total += int(cKDTree(xy).count_neighbors(cKDTree(district.xy), rule.reach))
