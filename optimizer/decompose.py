@@ -34,6 +34,8 @@ SLOW, SLOW_FROM = 0.03, 4
 SHARE, SMALLEST, LARGE = 10, 20, 60
 """Parts of a district that a first piece is one of, and least and most sites in it."""
 LARGEST = 400
+"""Sites of a piece beyond which none is made larger."""
+"""Sites of a piece that is made no larger."""
 BINARIES = 800
 """Binaries of a piece up to which it is not made smaller while a plan is made."""
 LOSS, FINE = 0.4, 0.1
@@ -178,7 +180,7 @@ class Decomposition:
                 size = self.first_size
             elif self.pieces.needed.sum() > needed:
                 continue
-            elif size >= len(open_):
+            elif size >= min(len(open_), LARGEST):
                 return None
             else:
                 size *= 2
@@ -200,8 +202,10 @@ class Decomposition:
         place = stacks.place[mixture.stack]
         total = np.bincount(place, weight, minlength=len(stacks.action))
         exact = stacks.columns_of(mixture) @ (weight / total[place] * whole[stacks.action[place]])
-        settled = (owner >= 0) & ~open_[owner]
-        return np.where(settled, exact, np.where(a.integer & ~apart, whole, x)), open_
+        of_open = (owner >= 0) & open_[owner]
+        of_open[self.master.actions[:, parcels]] = True
+        settled = (owner >= 0) & ~of_open
+        return np.where(settled, exact, np.where(a.integer & ~apart & ~of_open, whole, x)), open_
 
     def _corners(self, x: Floats, left: Ints, size: int, loss: float) -> list[tuple[Piece, Ints]]:
         """Return pieces that choose at some of the sites left, no two of which share a column; each may lose so much a site.

@@ -11,10 +11,11 @@ import pytest
 from geodata.synthetic import synthetic_district
 from optimizer import cluster
 from optimizer.cluster import crew, on_cluster, threads
-from optimizer.decompose import Decomposition
+from optimizer.decompose import BREAKS, Decomposition
 from optimizer.district import read_district
 from optimizer.errors import SolverError
 from optimizer.highs import Clock
+from optimizer.master import EXACTLY
 from optimizer.mixing import separate
 from optimizer.problem import assemble
 from optimizer.solving import solve_problem
@@ -65,6 +66,28 @@ def test_a_plan_is_made_and_every_step_keeps_every_row():
     assert np.abs(x[arrays.integer] - np.rint(x[arrays.integer])).max() == 0
     assert search.score_of(x) <= search.master.bound
     assert search.master.bound - search.score_of(x) <= 0.01 * search.score_of(x)
+
+
+def test_a_hair_of_a_stack_opens_a_site_and_breaks_no_row():
+    asked = problem()
+    search = Decomposition(asked, Clock(300), threads(1))
+    search.prove(lambda _: False, np.inf, 0.0)
+    search._price(EXACTLY)
+    master, d, model = search.master, asked.district, asked.model
+    x, open_ = search._snapped(master.x)
+    keep, _, redevelop = master.actions
+    settled = (x[keep] == 1) & (np.bincount(d.parcel_of, open_) == 0) & (master.upper[redevelop] > 0)
+    storeys = d.storey_limit[:, 0] * settled[d.parcel_of]
+    site = int(storeys.argmax())
+    part = 1.5e-6 / storeys[site]  # the action is all but 0, its floors are not
+    x[redevelop[d.parcel_of[site]]] += part
+    x[keep[d.parcel_of[site]]] -= part
+    x[model.new[site, 0]] += part * storeys[site]
+    before = master.arrays.violated(x, BREAKS)
+    after, open_ = search._snapped(x)
+    assert storeys[site] >= 2
+    assert open_[site]
+    assert not (master.arrays.violated(after, BREAKS) & ~before & ~master.coupling).any()
 
 
 def test_pieces_are_cut_out_of_the_program_as_it_has_grown():
