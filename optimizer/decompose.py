@@ -54,6 +54,8 @@ FRUITLESS, GROW = 6, 1.5
 """Pieces without gain after which pieces grow, and the factor."""
 BREAKS = 4e-6
 """Relative excess over a row's bound that pieces together may leave."""
+REPAIRS = 3
+"""Times that sites are opened again whose decisions leave a row broken that the master was solved without."""
 NOTHING = 1e-7
 """Gain that is none, model units."""
 
@@ -123,11 +125,16 @@ class Decomposition:
     @property
     def unproved(self) -> float:
         """What the master's bound leaves open above its relaxation, as a share of that."""
-        return (self.master.bound - self.master.objective) / abs(self.master.objective)
+        return (self.master.bound - self.master.objective) / self._unit
 
     def unplanned(self, x: Floats) -> float:
         """Return what a plan leaves open below the master's relaxation, as a share of that."""
-        return (self.master.objective - self.score_of(x)) / abs(self.master.objective)
+        return (self.master.objective - self.score_of(x)) / self._unit
+
+    @property
+    def _unit(self) -> float:
+        """What shares of the master's relaxation are taken of, model units."""
+        return max(abs(self.master.objective), NOTHING)
 
     @property
     def spent(self) -> bool:
@@ -161,7 +168,33 @@ class Decomposition:
         self._price(EXACTLY)
         assert self.master.x is not None, "the master is solved first"
         x, open_ = self._snapped(self.master.x)
-        loss = LOSS * max(self.gap, FINEST_MAKING) * abs(self.master.objective) / max(open_.sum(), 1)
+        loss = LOSS * max(self.gap, FINEST_MAKING) * self._unit / max(open_.sum(), 1)
+        for _ in range(REPAIRS):
+            made = self._close(x, open_, loss)
+            if made is None:
+                return None
+            broken = self.master.arrays.violated(made, BREAKS) & ~self.master.arrays.cut
+            if not broken.any():
+                return made
+            x, open_ = made, self._around(self._deciding(broken), SMALLEST)
+        return None
+
+    def _deciding(self, rows: Bools) -> Ints:
+        """Return the sites whose decisions stand in some rows."""
+        a, owner = self.master.arrays, self.master.stacks.owner
+        columns = np.unique(a.matrix[rows].indices)
+        return np.unique(owner[columns[a.integer[columns] & (owner[columns] >= 0)]])
+
+    def _around(self, sites: Ints, size: int) -> Bools:
+        """Return some sites and so many around each, shape (S,)."""
+        every = np.arange(len(self.problem.district.sites))
+        open_ = np.zeros(len(every), dtype=bool)
+        for site in sites:
+            open_[self._nearest(site, every, size)] = True
+        return open_
+
+    def _close(self, x: Floats, open_: Bools, loss: float) -> Floats | None:
+        """Let the open sites choose, piece by piece, each of them losing so much at most; None as `make`."""
         size = self.first_size
         while open_.any():
             if self.clock.left <= 0:
@@ -184,6 +217,9 @@ class Decomposition:
                 return None
             else:
                 size *= 2
+                if size > open_.sum():
+                    # What is left cannot be made whole by itself: what was decided around it is open again.
+                    open_ = self._around(np.flatnonzero(open_), size)
         return x
 
     def _snapped(self, x: Floats) -> tuple[Floats, Bools]:
@@ -205,7 +241,8 @@ class Decomposition:
         of_open = (owner >= 0) & open_[owner]
         of_open[self.master.actions[:, parcels]] = True
         settled = (owner >= 0) & ~of_open
-        return np.where(settled, exact, np.where(a.integer & ~apart & ~of_open, whole, x)), open_
+        x = np.where(settled, exact, x)
+        return np.where(a.integer & ~apart & ~of_open, whole, x), open_
 
     def _corners(self, x: Floats, left: Ints, size: int, loss: float) -> list[tuple[Piece, Ints]]:
         """Return pieces that choose at some of the sites left, no two of which share a column; each may lose so much a site.
@@ -261,12 +298,13 @@ class Decomposition:
         return self._fruitless >= FRUITLESS and self._size >= min(LARGEST, len(self.problem.district.sites))
 
     def _put(self, piece: Piece, x: Floats, answer: Floats) -> Floats | None:
-        """Return a plan with a piece's answer in it; None where it breaks a row that was left out or used up."""
+        """Return a plan with a piece's answer in it; None where it breaks a row, or breaks it more, left out or used up."""
         better = self.pieces.merged(piece, x, answer)
         a = self.master.arrays
-        broken = a.violated(better, BREAKS) & ~a.cut
+        excess = a.excess(better)
+        broken = (excess > BREAKS) & ~a.cut
         self.pieces.needed |= broken & np.isfinite(a.lazy)
-        return None if broken.any() else better
+        return None if (excess > np.maximum(a.excess(x), 0.0) + BREAKS)[broken].any() else better
 
     def _turn(self, x: Floats, size: int) -> list[tuple[Piece, Ints]]:
         """Return some pieces around sites where plan and prices differ most, no two of which share a column."""
@@ -281,7 +319,7 @@ class Decomposition:
                 break
             centre = self.rng.choice(sites, p=weight / weight.sum())
             chosen = self._nearest(centre, sites, size)
-            fine = FINE * self.allowed * abs(self.master.objective) * len(chosen) / len(sites)
+            fine = FINE * self.allowed * self._unit * len(chosen) / len(sites)
             piece = self._piece(x, chosen, np.arange(0), fine)
             columns = np.concatenate([piece.columns, piece.cleared])
             if taken[columns].any():

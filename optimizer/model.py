@@ -77,13 +77,17 @@ class Arrays:
             near |= self.row_upper - self.matrix @ x <= self.lazy
         return np.asarray(near)
 
+    def excess(self, x: Floats) -> Floats:
+        """Return by how much a solution breaks each row, over the size of its bound; below 0 where it does not, shape (rows,)."""
+        activity = self.matrix @ x
+        above = np.where(np.isinf(self.row_upper), -np.inf, activity - self.row_upper)
+        below = np.where(np.isinf(self.row_lower), -np.inf, self.row_lower - activity)
+        sizes = (np.where(np.isinf(bound), 1.0, 1 + np.abs(bound)) for bound in (self.row_upper, self.row_lower))
+        return np.maximum(*(part / size for part, size in zip((above, below), sizes, strict=True)))
+
     def violated(self, x: Floats, tolerance: float = 1e-7) -> Bools:
         """Return which rows a solution breaks by more than a tolerance times the size of the bound, shape (rows,)."""
-        activity = self.matrix @ x
-        return np.asarray(
-            (activity - self.row_upper > tolerance * (1 + np.abs(self.row_upper)))
-            | (self.row_lower - activity > tolerance * (1 + np.abs(self.row_lower)))
-        )
+        return np.asarray(self.excess(x) > tolerance)
 
 
 _NONE, _NO = np.empty(0), np.empty(0, dtype=bool)

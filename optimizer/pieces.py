@@ -278,7 +278,9 @@ class Pieces:
         total = np.bincount(of, taken)[of]
         several = (count[of] > 1) & whole & (total > 0)
         taken[several] *= np.rint(total[several]) / total[several]
-        x[piece.cleared] = self.master.stacks.columns_of(piece.choices)[piece.cleared] @ taken
+        made = self.master.stacks.columns_of(piece.choices)[piece.cleared] @ taken
+        near = self.arrays.integer[piece.cleared] & (np.abs(made - np.rint(made)) < EXACT)
+        x[piece.cleared] = np.where(near, np.rint(made), made)
         x[piece.columns] = answer[:free]
         return x
 

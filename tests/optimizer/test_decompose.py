@@ -106,7 +106,6 @@ def test_pieces_are_cut_out_of_the_program_as_it_has_grown():
 
 def test_two_runs_under_a_work_limit_do_the_same(monkeypatch):
     monkeypatch.setattr("optimizer.solving.LARGE", -1)
-    monkeypatch.setattr("optimizer.solving.PIECES", -1)
     runs = [solve_problem(problem(40, work_limit=4, gap=0.001, threads=2)) for _ in range(2)]
     assert runs[0].x.tobytes() == runs[1].x.tobytes()
     assert runs[0].bound == runs[1].bound

@@ -65,7 +65,6 @@ def by_pieces(monkeypatch):
     """Let every program be solved the way large ones are, its first pieces a few sites each."""
     monkeypatch.setattr(solving, "SMALL", -1)
     monkeypatch.setattr(solving, "LARGE", -1)
-    monkeypatch.setattr(solving, "PIECES", -1)
     monkeypatch.setattr("optimizer.decompose.SMALLEST", 3)
 
 

@@ -10,8 +10,7 @@ from optimizer import solving
 from optimizer.audit import audit_folder
 from tests.optimizer.test_decompose import COLUMNS, USES
 
-WAYS = {"tiles": (30, {"LARGE": 0, "SMALL": 0}), "pieces": (60, {"PIECES": 0, "LARGE": 0, "SMALL": 0})}
-"""Parcels, and thresholds of `optimizer.solving` that lead there."""
+PARCELS = {"tiles": 30, "pieces": 60}
 STUDY = {
     "name": "Stopped",
     "parcels": {"columns": {c: c for c in COLUMNS}, "existing": {u: f"gfa_{u}" for u in USES}},
@@ -32,9 +31,8 @@ STUDY = {
     ],
 )
 def test_a_run_stopped_as_a_phase_begins_leaves_an_audited_plan(way, phase, monkeypatch, tmp_path):
-    parcels, thresholds = WAYS[way]
-    for name, value in thresholds.items():
-        monkeypatch.setattr(solving, name, value)
+    if way == "tiles":  # which follow where no plan could be made of pieces
+        monkeypatch.setattr(solving._Run, "by_pieces", lambda self: False)
     told = []
 
     def report(p):
@@ -42,7 +40,7 @@ def test_a_run_stopped_as_a_phase_begins_leaves_an_audited_plan(way, phase, monk
         if p.phase == phase:
             signal.raise_signal(signal.SIGINT)  # as Ctrl-C does
 
-    plan = optimizer.solve(STUDY, *synthetic_district(parcels, 3), report=report)
+    plan = optimizer.solve(STUDY, *synthetic_district(PARCELS[way], 3), report=report)
     assert phase in {p.phase for p in told}
     assert plan.result["interrupted"]
     assert plan.result["bound"] >= plan.result["objective"] >= max(p.incumbent for p in told) - 1e-6
