@@ -55,9 +55,10 @@ FRUITLESS, GROW = 6, 1.5
 BREAKS = 4e-6
 """Relative excess over a row's bound that pieces together may leave."""
 REPAIRS = 3
-"""Times that sites are opened again whose decisions leave a row broken that the master was solved without."""
+"""Times that decided sites are opened again: around a row that stays broken, since the master was solved without it, or around
+sites that cannot be made whole by themselves."""
 NOTHING = 1e-7
-"""Gain that is none, model units."""
+"""Gain, model units, or excess that is none."""
 
 
 class Decomposition:
@@ -195,9 +196,9 @@ class Decomposition:
 
     def _close(self, x: Floats, open_: Bools, loss: float) -> Floats | None:
         """Let the open sites choose, piece by piece, each of them losing so much at most; None as `make`."""
-        size = self.first_size
+        size, again = self.first_size, 0
         while open_.any():
-            if self.clock.left <= 0:
+            if self.clock.left <= 0 or again > REPAIRS:
                 return None
             turn = self._corners(x, np.flatnonzero(open_), size, loss)
             part = sum(len(whole) for _, whole in turn) / open_.sum()
@@ -219,7 +220,7 @@ class Decomposition:
                 size *= 2
                 if size > open_.sum():
                     # What is left cannot be made whole by itself: what was decided around it is open again.
-                    open_ = self._around(np.flatnonzero(open_), size)
+                    open_, again = self._around(np.flatnonzero(open_), size), again + 1
         return x
 
     def _snapped(self, x: Floats) -> tuple[Floats, Bools]:
@@ -304,7 +305,8 @@ class Decomposition:
         excess = a.excess(better)
         broken = (excess > BREAKS) & ~a.cut
         self.pieces.needed |= broken & np.isfinite(a.lazy)
-        return None if (excess > np.maximum(a.excess(x), 0.0) + BREAKS)[broken].any() else better
+        worse = excess > np.maximum(a.excess(x), BREAKS) + NOTHING
+        return None if (broken & worse).any() else better
 
     def _turn(self, x: Floats, size: int) -> list[tuple[Piece, Ints]]:
         """Return some pieces around sites where plan and prices differ most, no two of which share a column."""

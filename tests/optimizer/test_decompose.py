@@ -25,7 +25,7 @@ COLUMNS = ("id", "zone", "max_far", "max_height", "coverage", "storeys", "year",
 USES = ("workshop", "rnd", "housing", "services")
 
 
-def problem(parcels=90, **solve):
+def problem(parcels=60, **solve):
     """A synthetic district's program, large enough for pieces."""
     asked = load_study(
         {
