@@ -35,7 +35,6 @@ SHARE, SMALLEST, LARGE = 10, 20, 60
 """Parts of a district that a first piece is one of, and least and most sites in it."""
 LARGEST = 400
 """Sites of a piece beyond which none is made larger."""
-"""Sites of a piece that is made no larger."""
 BINARIES = 800
 """Binaries of a piece up to which it is not made smaller while a plan is made."""
 LOSS, FINE = 0.4, 0.1
