@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -319,86 +319,36 @@ def apart(network: WalkingNetwork, names: Sequence[str]) -> tuple[str, ...]:
 def walking_distance(network: WalkingNetwork, limit: float) -> sparse.csr_matrix:
     """Return door-to-door distances within a limit, access edges included, m; shape (doors, doors), sparse.
 
-    A door and itself are no entry: within a building nobody walks.
+    A door and itself are no entry: within a building nobody walks. Doors near one another are looked at together, on
+    the part of the network within the limit of any of them, so that neither time nor memory grows with the square of
+    their number.
     """
-    doors = Doors(network.edges, network.length, network.door, network.access, network.xy[network.door])
-    reached = np.ones(len(network.door), dtype=bool)
+    count, nodes = len(network.door), len(network.xy)
+    reached = np.ones(count, dtype=bool)
     reached[network.unreached] = False
-    found = [(i.astype(np.int32), j.astype(np.int32), d) for i, j, d in doors.walks(reached, reached, limit)]
-    shape = (len(network.door), len(network.door))
-    if not found:
-        return sparse.csr_matrix(shape)
-    rows, columns, values = map(np.concatenate, zip(*found, strict=True))
-    return sparse.csr_matrix((values, (rows, columns)), shape=shape)
-
-
-class Doors:
-    """Doors on a network, and the walks between them.
-
-    Parameters
-    ----------
-    edges : ndarray of int, shape (edges, 2)
-        Nodes, each pair once.
-    length : ndarray, shape (edges,)
-        m.
-    door : ndarray of int, shape (doors,)
-        Node of each door.
-    access : ndarray, shape (doors,)
-        Walk from inside the building to that node, m.
-    places : ndarray, shape (doors, 2)
-        Where doors are; only which of them are looked at together hangs on it.
-    """
-
-    def __init__(
-        self, edges: IntArray, length: FloatArray, door: IntArray, access: FloatArray, places: FloatArray
-    ) -> None:
-        nodes = int(max(edges.max(initial=-1), door.max(initial=-1))) + 1
-        graph = sparse.coo_matrix((length, edges.T), shape=(nodes, nodes)).tocsr()
-        self._graph = graph.maximum(graph.T)
-        self._door, self._access, self._places = door, access, places
-
-    def walks(
-        self, start: NDArray[np.bool_], end: NDArray[np.bool_], limit: float
-    ) -> Iterator[tuple[IntArray, IntArray, FloatArray]]:
-        """Yield walks within a limit between different doors of two sets, shape (doors,): start, end, m.
-
-        Doors near one another are looked at together, on the part of the network within the limit of any of them, so
-        that neither time nor memory grows with the square of their number. Each start is in one piece only.
-        """
-        target = np.flatnonzero(end)
-        target = target[np.argsort(self._door[target], kind="stable")]
-        node_of = self._door[target]
-        source = np.flatnonzero(start)
-        if not len(source) or not len(target):
-            return
-        # Leaves of a tree are small and compact.
-        source = source[cKDTree(self._places[source], leafsize=TOGETHER).indices]
-        for chunk in np.split(source, range(TOGETHER, len(source), TOGETHER)):
-            from_node, door = np.unique(self._door[chunk], return_inverse=True)
-            reach = csgraph.dijkstra(self._graph, indices=from_node, limit=limit, min_only=True)
-            near = np.flatnonzero(np.isfinite(reach))
-            part = self._graph[near][:, near]
-            found = csgraph.dijkstra(part, indices=np.searchsorted(near, from_node), limit=limit)
-            first, last = np.searchsorted(node_of, near), np.searchsorted(node_of, near, side="right")
-            other = target[_ranges(first, last)]
-            walk = found[:, np.repeat(np.arange(len(near)), last - first)][door]
-            walk += self._access[chunk, None] + self._access[None, other]
-            i, j = np.nonzero((walk <= limit) & (chunk[:, None] != other[None, :]))
-            yield chunk[i], other[j], walk[i, j]
-
-    def nearest(self, end: NDArray[np.bool_]) -> FloatArray:
-        """Return the walk from each door to the nearest of a set, its own too, m, shape (doors,); infinite without one."""
-        count = self._graph.shape[0]
-        if not end.any():
-            return np.full(len(self._door), np.inf)
-        # A node from which every door of the set is its way out of the building away; of doors at one node the nearest.
-        node = np.unique(self._door[end])
-        way = np.full(count, np.inf)
-        np.minimum.at(way, self._door[end], self._access[end])
-        behind = sparse.csr_matrix((way[node], (np.zeros(len(node), dtype=np.int64), node)), shape=(1, count))
-        graph = sparse.bmat([[self._graph, None], [behind, sparse.csr_matrix((1, 1))]], format="csr")
-        found = csgraph.dijkstra(graph, indices=count)
-        return np.asarray(found[self._door] + self._access)
+    doors = np.flatnonzero(reached)
+    if not len(doors):
+        return sparse.csr_matrix((count, count))
+    graph = sparse.coo_matrix((network.length, network.edges.T), shape=(nodes, nodes)).tocsr()
+    graph = graph.maximum(graph.T)
+    end = doors[np.argsort(network.door[doors], kind="stable")]
+    node_of = network.door[end]
+    # Leaves of a tree are small and compact.
+    start = doors[cKDTree(network.xy[network.door[doors]], leafsize=TOGETHER).indices]
+    pieces = []
+    for chunk in np.split(start, range(TOGETHER, len(start), TOGETHER)):
+        from_node, door = np.unique(network.door[chunk], return_inverse=True)
+        reach = csgraph.dijkstra(graph, indices=from_node, limit=limit, min_only=True)
+        near = np.flatnonzero(np.isfinite(reach))
+        found = csgraph.dijkstra(graph[near][:, near], indices=np.searchsorted(near, from_node), limit=limit)
+        first, last = np.searchsorted(node_of, near), np.searchsorted(node_of, near, side="right")
+        other = end[_ranges(first, last)]
+        walk = found[:, np.repeat(np.arange(len(near)), last - first)][door]
+        walk += network.access[chunk, None] + network.access[None, other]
+        i, j = np.nonzero((walk <= limit) & (chunk[:, None] != other[None, :]))
+        pieces.append((chunk[i].astype(np.int32), other[j].astype(np.int32), walk[i, j]))
+    rows, columns, values = map(np.concatenate, zip(*pieces, strict=True))
+    return sparse.csr_matrix((values, (rows, columns)), shape=(count, count))
 
 
 def _ranges(first: IntArray, last: IntArray) -> IntArray:

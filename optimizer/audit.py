@@ -386,7 +386,7 @@ def _same_surroundings(study: Study, evidence: Evidence, faults: list[str]) -> N
 def recompute(study: Study, evidence: Evidence) -> Audit:
     """Recompute indices, objective and rules from tables of a plan."""
     area, today = evidence.floor_area(), evidence.today()
-    walks = Walks.of(evidence)
+    walks = evidence.doors
     checks = [check for rule in evidence.rules for check in rule.check(evidence)]
     near, near_today = ten_minutes(evidence, walks, [area, today])
     indices = _indices(study, evidence, area, walks, near)

@@ -9,15 +9,16 @@ down at first; duals tell which others would gain, until none does. The value is
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import geopandas as gpd
 import numpy as np
 from scipy import sparse
 from scipy.optimize import linprog
+from scipy.sparse import csgraph
 
-from geodata.walking import Doors
 from optimizer.errors import StudyError
 from optimizer.uses import Linkage
 
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
 
 NEAREST = 8
 """Pairs of each client and of each supplier that are written down at once."""
+TOGETHER = 256
+"""Buildings from which walks are looked for together."""
 PRECISE = 1e-9
 """Share of the value that the pairs left out may be worth."""
 
@@ -45,33 +48,47 @@ class Shipments:
     served: Floats
 
 
-@dataclass(frozen=True)
 class Walks:
-    """Doors of a finished plan on its written network.
+    """Walks between the buildings of a finished plan, over its written network.
 
-    Attributes
+    The model's walks (`geodata.walking`) are not used. Every building is a node of the graph at the end of a dead end
+    as long as its access.
+
+    Parameters
     ----------
-    doors : Doors
-        One a building.
-    reached : ndarray of bool, shape (S,)
-        Whether walks lead to them.
+    evidence : Evidence
+        A plan's tables.
     """
 
-    doors: Doors
-    reached: Bools
-
-    @classmethod
-    def of(cls, evidence: Evidence) -> Walks:
-        """Return those of a plan's tables."""
+    def __init__(self, evidence: Evidence) -> None:
         table, walks = evidence.buildings, evidence.walks
-        doors = Doors(
-            walks[["from_node", "to_node"]].to_numpy(dtype=np.int64),
-            walks["length_m"].to_numpy(dtype=float),
-            table["door_node"].to_numpy(dtype=np.int64),
-            table["access"].to_numpy(dtype=float),
-            table[["x", "y"]].to_numpy(dtype=float),
-        )
-        return cls(doors, table["reached"].to_numpy(dtype=bool))
+        self._reached = table["reached"].to_numpy(dtype=bool)
+        door = table["door_node"].to_numpy(dtype=np.int64)
+        tail, head = (walks[end].to_numpy(dtype=np.int64) for end in ("from_node", "to_node"))
+        self._streets = 1 + max(int(nodes.max(initial=-1)) for nodes in (door, tail, head))
+        own = self._streets + np.arange(len(table))
+        length = np.concatenate([walks["length_m"].to_numpy(dtype=float), table["access"].to_numpy(dtype=float)])
+        ends = np.concatenate([tail, door]), np.concatenate([head, own])
+        graph = sparse.coo_matrix((length, ends), shape=(own.size + self._streets,) * 2).tocsr()
+        self._graph = graph.maximum(graph.T)
+        places = gpd.GeoSeries.from_xy(table["x"], table["y"])
+        # Along a curve that fills the plane, neighbours follow one another.
+        self._order = np.argsort(places.hilbert_distance().to_numpy(), kind="stable") if len(table) else own
+
+    def _from(self, start: Bools, end: Bools, limit: float) -> Iterator[tuple[Ints, Ints, Floats]]:
+        """Yield walks up to a limit between different buildings of two sets, some starts at a time: start, end, m."""
+        order = self._order[(start & self._reached)[self._order]]
+        for own in np.split(order, range(TOGETHER, len(order), TOGETHER)) if len(order) else ():
+            node = self._streets + own
+            # Only what lies within the limit of any of them is searched from each.
+            reach = csgraph.dijkstra(self._graph, indices=node, min_only=True, limit=limit)
+            near = np.flatnonzero(np.isfinite(reach))
+            found = csgraph.dijkstra(self._graph[near][:, near], indices=np.searchsorted(near, node), limit=limit)
+            streets = int(np.searchsorted(near, self._streets))
+            other = near[streets:] - self._streets
+            taken = (end & self._reached)[other]
+            i, j = np.nonzero(np.isfinite(found[:, streets:]) & taken & (own[:, None] != other))
+            yield own[i], other[j], found[i, streets + j]
 
     def pairs(self, client: Bools, supplier: Bools, reach: float) -> tuple[Ints, Ints, Floats]:
         """Return all pairs of buildings of two sets nearer than a reach, and their walks, m; 0 within a building."""
@@ -82,15 +99,15 @@ class Walks:
     def pairs_to(self, start: Bools, end: Bools, limit: float) -> tuple[Ints, Ints, Floats]:
         """Return all pairs of buildings of two sets no further than a limit, and their walks, m; 0 within a building."""
         own = np.flatnonzero(start & end)
-        found = [(own, own, np.zeros(len(own)))]
-        found += list(self.doors.walks(start & self.reached, end & self.reached, limit))
+        found = [(own, own, np.zeros(len(own))), *self._from(start, end, limit)]
         i, j, walk = map(np.concatenate, zip(*found, strict=True))
         return i, j, walk
 
     def within(self, limit: float, values: Floats) -> Floats:
         """Add up values of buildings, shape (S, k), within a walk of each, its own among them; shape (S, k)."""
         total = np.array(values, dtype=float)
-        for i, j, _ in self.doors.walks(self.reached, self.reached, limit):
+        every = np.ones(len(values), dtype=bool)
+        for i, j, _ in self._from(every, every, limit):
             start, row = np.unique(i, return_inverse=True)
             near = sparse.csr_matrix((np.ones(len(i)), (row, j)), shape=(len(start), len(values)))
             total[start] += near @ values
@@ -98,8 +115,11 @@ class Walks:
 
     def nearest(self, supplier: Bools) -> Floats:
         """Return the walk from each building to the nearest of a set, m, shape (S,); infinite where none leads there."""
-        walk = np.where(self.reached, self.doors.nearest(supplier & self.reached), np.inf)
-        return np.where(supplier, 0.0, walk)
+        end = np.flatnonzero(supplier & self._reached)
+        if not len(end):
+            return np.where(supplier, 0.0, np.inf)
+        found = csgraph.dijkstra(self._graph, indices=self._streets + end, min_only=True)[self._streets :]
+        return np.where(supplier, 0.0, np.where(self._reached, found, np.inf))
 
 
 @dataclass(frozen=True)

@@ -209,7 +209,7 @@ class Evidence:
         """The buildings' doors on the walking network, and the walks between them."""
         from optimizer.transport import Walks
 
-        return Walks.of(self)
+        return Walks(self)
 
 
 @dataclass(frozen=True)

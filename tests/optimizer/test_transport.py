@@ -9,7 +9,6 @@ from scipy.optimize import linprog
 
 from geodata import walking
 from geodata.synthetic import synthetic_district
-from geodata.walking import Doors
 from optimizer import transport as module
 from optimizer.laws import TEN_MINUTES, ten_minutes
 from optimizer.transport import Walks, transport
@@ -108,12 +107,12 @@ def streets():
     reached[[4, 70, 71]] = False
     far[~reached], far[:, ~reached] = np.inf, np.inf
     np.fill_diagonal(far, 0.0)
-    return Walks.of(Tables(network, reached, network.xy[network.door])), far
+    return Walks(Tables(network, reached, network.xy[network.door])), far
 
 
 @pytest.mark.parametrize("together", [7, 256])
 def test_walks_of_sets_of_doors_agree_with_networkx(streets, together, monkeypatch):
-    monkeypatch.setattr(walking, "TOGETHER", together)
+    monkeypatch.setattr("optimizer.transport.TOGETHER", together)
     walks, far = streets
     rng = np.random.default_rng(1)
     client, supplier = rng.random((2, 150)) < 0.4
@@ -147,7 +146,9 @@ def test_ten_minutes_of_several_floor_areas(streets):
 
 
 def test_several_doors_at_one_node_leave_by_the_shortest_way():
-    doors = Doors(
-        np.array([[0, 1]]), np.array([100.0]), np.array([0, 0, 1]), np.array([30.0, 5.0, 7.0]), np.zeros((3, 2))
-    )
-    assert doors.nearest(np.array([True, True, False])).tolist() == [35.0, 10.0, 112.0]
+    network = type("Network", (), {"edges": np.array([[0, 1]]), "length": np.array([100.0])})
+    network.door, network.access = np.array([0, 0, 1]), np.array([30.0, 5.0, 7.0])
+    walks = Walks(Tables(network, np.ones(3, dtype=bool), np.zeros((3, 2))))
+    assert walks.nearest(np.array([True, False, False])).tolist() == [0.0, 35.0, 137.0]
+    assert walks.nearest(np.array([True, True, False])).tolist() == [0.0, 0.0, 112.0]
+    assert sorted(walks.pairs_to(*np.ones((2, 3), dtype=bool), 120.0)[2].tolist()) == [0, 0, 0, 35, 35, 112, 112]
