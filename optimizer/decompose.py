@@ -38,7 +38,8 @@ LARGEST = 400
 BINARIES = 800
 """Binaries of a piece up to which it is not made smaller while a plan is made."""
 LOSS, FINE = 0.4, 0.1
-"""Share of the gap asked for that pieces together may lose: while a plan is made, and while it is improved."""
+"""Share of the gap asked for that pieces together may lose: while a plan is made, and while it is improved; there of what the
+plan leaves open, where that is more."""
 FINEST = 0.004
 """Gap below which pieces are solved no finer."""
 FINEST_MAKING = 0.01
@@ -315,13 +316,13 @@ class Decomposition:
         turn: list[tuple[Piece, Ints]] = []
         taken = np.zeros(len(self.master.arrays.cost), dtype=bool)
         sites = np.arange(len(d.sites))
+        fine = FINE * max(self.allowed, self.unplanned(x)) * self._unit / len(sites)
         for _ in range(4 * self.crew.workers):
             if len(turn) == self.crew.workers:
                 break
             centre = self.rng.choice(sites, p=weight / weight.sum())
             chosen = self._nearest(centre, sites, size)
-            fine = FINE * self.allowed * self._unit * len(chosen) / len(sites)
-            piece = self._piece(x, chosen, np.arange(0), fine)
+            piece = self._piece(x, chosen, np.arange(0), fine * len(chosen))
             columns = np.concatenate([piece.columns, piece.cleared])
             if taken[columns].any():
                 continue

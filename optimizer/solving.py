@@ -279,7 +279,10 @@ class _Run:
                 size, seconds, fruitless = size * GROW, seconds * GROW, 0
 
     def by_pieces(self) -> bool:
-        """Prove by prices of stacks and search piece by piece; return whether a plan was made so."""
+        """Prove by prices of stacks and search piece by piece; return whether that was all that can be done.
+
+        Where no plan can be made of the relaxation, the first one is improved all the same.
+        """
         problem, clock = self.problem, self.clock
         if count(problem, problem.arrays()) > MOST:
             return False
@@ -299,7 +302,7 @@ class _Run:
         made = search.make()
         self.lower_bound_to(search.master.bound)
         self.offer(made, problem.arrays())
-        while made is not None and self.x is not None and not self.done and not search.spent:
+        while self.x is not None and not self.done and not search.spent:
             if not search.settled and (search.tired_out or self._unproved_most(search)):
                 self.tell("pricing stacks")
                 search.prove(self.heard, np.inf, search.unplanned(self.x) / 2)
@@ -309,7 +312,7 @@ class _Run:
                 search.improve(self.x, offer, lambda: self.done or self._unproved_most(search))
             else:
                 break
-        return made is not None
+        return made is not None or search.spent
 
     def _unproved_most(self, search: Decomposition) -> bool:
         """Whether the bound leaves more open than the plan, and can be lowered."""

@@ -7,7 +7,14 @@ import sys
 from pathlib import Path
 
 from optimizer.errors import UpstairsError
-from tests.benchmarks import curves, formulation, growth, noise_limits, shipped  # noqa: F401  (each registers its benchmarks)
+from tests.benchmarks import (  # noqa: F401  (each registers its benchmarks)
+    curves,
+    engines,
+    formulation,
+    growth,
+    noise_limits,
+    shipped,
+)
 from tests.benchmarks.apart import CaseFailed
 from tests.benchmarks.registry import BENCHMARKS, Options, Row, Table
 

@@ -16,8 +16,10 @@ from optimizer.district import read_district
 from optimizer.errors import SolverError
 from optimizer.highs import Clock
 from optimizer.master import EXACTLY
-from optimizer.mixing import separate
+from optimizer.mixing import separate, slack
+from optimizer.model import SCORE
 from optimizer.problem import assemble
+from optimizer.search import kept, nearest
 from optimizer.solving import solve_problem
 from optimizer.study import load_study
 
@@ -25,7 +27,7 @@ COLUMNS = ("id", "zone", "max_far", "max_height", "coverage", "storeys", "year",
 USES = ("workshop", "rnd", "housing", "services")
 
 
-def problem(parcels=60, **solve):
+def problem(parcels=40, **solve):
     """A synthetic district's program, large enough for pieces."""
     asked = load_study(
         {
@@ -35,7 +37,7 @@ def problem(parcels=60, **solve):
                 {"kind": "programme", "min_today": 1.0, "max_today": 1.5, "min_share": {"housing": 0.3}},
                 {"kind": "demolition", "max_share": 0.4},
             ],
-            "solve": {"gap": 0.01, "time_limit": 60, "threads": 1, **solve},
+            "solve": {"gap": 0.04, "time_limit": 60, "threads": 1, **solve},
         }
     )
     layers = synthetic_district(parcels, 3)
@@ -58,6 +60,12 @@ def searched(asked, workers, turns=3):
     return kept[-1], search
 
 
+def score(asked, x):
+    """A solution's score, entropies taken exactly."""
+    arrays = asked.arrays()
+    return (float(arrays.cost @ x[: len(arrays.cost)]) - slack(asked.scales, x, arrays.cost)) / SCORE
+
+
 def test_a_plan_is_made_and_every_step_keeps_every_row():
     asked = problem()
     x, search = searched(asked, threads(1))
@@ -65,7 +73,7 @@ def test_a_plan_is_made_and_every_step_keeps_every_row():
     assert not (arrays.violated(x, 5e-6) & ~arrays.cut).any()
     assert np.abs(x[arrays.integer] - np.rint(x[arrays.integer])).max() == 0
     assert search.score_of(x) <= search.master.bound
-    assert search.master.bound - search.score_of(x) <= 0.01 * search.score_of(x)
+    assert search.master.bound - search.score_of(x) <= 0.04 * search.score_of(x)
 
 
 def test_a_hair_of_a_stack_opens_a_site_and_breaks_no_row():
@@ -106,9 +114,21 @@ def test_pieces_are_cut_out_of_the_program_as_it_has_grown():
 
 def test_two_runs_under_a_work_limit_do_the_same(monkeypatch):
     monkeypatch.setattr("optimizer.solving.LARGE", -1)
-    runs = [solve_problem(problem(40, work_limit=4, gap=0.001, threads=2)) for _ in range(2)]
+    runs = [solve_problem(problem(40, work_limit=4, gap=0.02, threads=2)) for _ in range(2)]
     assert runs[0].x.tobytes() == runs[1].x.tobytes()
     assert runs[0].bound == runs[1].bound
+
+
+def test_where_no_plan_can_be_made_the_first_is_improved(monkeypatch):
+    monkeypatch.setattr("optimizer.solving.LARGE", -1)
+    monkeypatch.setattr(Decomposition, "make", lambda self: None)
+    for other in ("start", "improve"):
+        monkeypatch.setattr(f"optimizer.solving._Run.{other}", lambda self: None)
+    asked = problem(40, work_limit=4)
+    first = nearest(asked, kept(asked), set(), Clock(60), 60.0, 1)
+    better = solve_problem(asked).x
+    assert not (asked.arrays().violated(better, 5e-6) & ~asked.arrays().cut).any()
+    assert score(asked, better) > score(asked, first) + 0.1
 
 
 def test_losses_are_where_the_plan_is_worse_than_the_prices():
@@ -132,11 +152,21 @@ def test_a_cluster_that_loses_a_worker_finds_the_same_plan():
         workers = on_cluster(client)
         assert workers.workers == 4
         pids = list(client.run(os.getpid).values())
-        killer = threading.Timer(6.0, lambda: os.kill(pids[0], signal.SIGKILL))
-        killer.start()
-        together, _ = searched(problem(), workers)
-        killer.join()
+        together, _ = searched(problem(), _losing(workers, pids[0]))
+        assert pids[0] not in client.run(os.getpid).values()
     assert together.tobytes() == alone.tobytes()
+
+
+def _losing(workers, pid):
+    """A crew one of whose workers is killed while the second turn is solved."""
+    turns = iter(range(99))
+
+    def solve(tasks, clock, seconds):
+        if next(turns) == 1:
+            threading.Timer(0.1, os.kill, (pid, signal.SIGKILL)).start()
+        return workers.solve(tasks, clock, seconds)
+
+    return cluster.Crew(workers.workers, solve)
 
 
 def _in_turns_of(workers, count):
