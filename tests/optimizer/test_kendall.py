@@ -4,6 +4,7 @@ import shutil
 import subprocess
 import sys
 
+import geopandas as gpd
 import pytest
 
 import optimizer
@@ -54,19 +55,24 @@ def test_a_plan_is_found_proved_and_audited(example, tmp_path):
 
 
 def test_limits_on_noise_and_air_hold_on_real_parcels(example, tmp_path):
-    """The study of the example with coarser rasters, solved loosely: found, audited, heard again from the files."""
+    """The example's western half with coarser rasters, solved loosely: found, audited, heard again from the files."""
+    half = shutil.copytree(example, tmp_path / "half")
+    file = half / "data/kendall.gpkg"
+    parcels = gpd.read_file(file, layer="parcels")
+    middle = parcels.geometry.bounds["minx"]
+    parcels[middle < middle.median()].to_file(file, layer="parcels")
     made = subprocess.run(
-        [sys.executable, example / "background.py", "--step", "20"], capture_output=True, text=True, check=False
+        [sys.executable, half / "background.py", "--step", "20"], capture_output=True, text=True, check=False
     )
     assert made.returncode == 0, made.stderr
-    study = optimizer.load_study(example / "pollution.toml")
+    study = optimizer.load_study(half / "pollution.toml")
     options = study.solve.model_copy(update={"gap": 0.04, "time_limit": 120.0})
     grid = study.pollution.model_copy(update={"step": 40.0})
     plan = optimizer.solve(study.model_copy(update={"solve": options, "pollution": grid}))
     found = {rule["name"]: rule for rule in plan.result["rules"]}
     assert all(rule["satisfied"] for rule in found.values())
     day = found["noise outdoors (germany-ta-laerm) at housing, daytime"]
-    assert day["limit"] == 63 and 55 < day["value"] <= 63 and day["places"] > 500
+    assert day["limit"] == 63 and 55 < day["value"] <= 63 and day["places"] > 200
     assert 6.5 < found["air at housing, PM2.5"]["value"] <= 10
     assert audit_folder(plan.save(tmp_path / "plan")).faults == []
 
