@@ -150,9 +150,10 @@ class Decomposition:
     @property
     def pieces(self) -> Pieces:
         """What cuts pieces out of the master's problem as it stands."""
-        if self._pieces is None or self._pieces.arrays is not self.master.arrays:
-            self._pieces = Pieces(self.master, self._pieces)
-        return self._pieces
+        pieces, master = self._pieces, self.master
+        if pieces is None or pieces.arrays is not master.arrays or pieces.choices is not master.choices:
+            pieces = self._pieces = Pieces(master, pieces)
+        return pieces
 
     def score_of(self, x: Floats) -> float:
         """Return a solution's objective with entropies taken exactly, model units."""
@@ -300,13 +301,13 @@ class Decomposition:
 
     def _put(self, piece: Piece, x: Floats, answer: Floats) -> Floats | None:
         """Return a plan with a piece's answer in it; None where it breaks a row, or breaks it more, left out or used up."""
-        better = self.pieces.merged(piece, x, answer)
-        a = self.master.arrays
-        excess = a.excess(better)
-        broken = (excess > BREAKS) & ~a.cut
-        self.pieces.needed |= broken & np.isfinite(a.lazy)
-        worse = excess > np.maximum(a.excess(x), BREAKS) + NOTHING
-        return None if (broken & worse).any() else better
+        pieces, a, rows = self.pieces, self.master.arrays, piece.touched
+        better = pieces.merged(piece, x, answer)
+        before = a.beyond(pieces.activity(x)[rows], rows)
+        after = a.beyond(pieces.activity(better)[rows], rows)
+        broken = (after > BREAKS) & ~a.cut[rows]
+        pieces.needed[rows] |= broken & np.isfinite(a.lazy[rows])
+        return None if (broken & (after > np.maximum(before, BREAKS) + NOTHING)).any() else better
 
     def _turn(self, x: Floats, size: int) -> list[tuple[Piece, Ints]]:
         """Return some pieces around sites where plan and prices differ most, no two of which share a column."""

@@ -79,10 +79,14 @@ class Arrays:
 
     def excess(self, x: Floats) -> Floats:
         """Return by how much a solution breaks each row, over the size of its bound; below 0 where it does not, shape (rows,)."""
-        activity = self.matrix @ x
-        above = np.where(np.isinf(self.row_upper), -np.inf, activity - self.row_upper)
-        below = np.where(np.isinf(self.row_lower), -np.inf, self.row_lower - activity)
-        sizes = (np.where(np.isinf(bound), 1.0, 1 + np.abs(bound)) for bound in (self.row_upper, self.row_lower))
+        return self.beyond(self.matrix @ x, np.arange(len(self.lazy)))
+
+    def beyond(self, activity: Floats, rows: Ints) -> Floats:
+        """Return the same of some rows by what a solution loads of them, shape (rows,)."""
+        upper, lower = self.row_upper[rows], self.row_lower[rows]
+        above = np.where(np.isinf(upper), -np.inf, activity - upper)
+        below = np.where(np.isinf(lower), -np.inf, lower - activity)
+        sizes = (np.where(np.isinf(bound), 1.0, 1 + np.abs(bound)) for bound in (upper, lower))
         return np.maximum(*(part / size for part, size in zip((above, below), sizes, strict=True)))
 
     def violated(self, x: Floats, tolerance: float = 1e-7) -> Bools:

@@ -70,8 +70,10 @@ class Piece:
         The stacks that come next; then one binary a stack that has several fillings, and what rows may stay broken by.
     cleared : ndarray of int
         The problem's columns of the freed sites, which the choices make.
+    touched : ndarray of int
+        The problem's rows that the freed columns stand in.
     rows : ndarray of int
-        The problem's rows that come first in the program.
+        Those of them that come first in the program.
     own : ndarray, shape (rows,)
         What the freed columns load of them before.
     """
@@ -80,6 +82,7 @@ class Piece:
     columns: Ints
     choices: Chosen
     cleared: Ints
+    touched: Ints
     rows: Ints
     own: Floats
 
@@ -165,6 +168,8 @@ class Pieces:
     ----------
     arrays : Arrays
         The program that pieces are cut out of.
+    choices : Chosen
+        The stacks that the master had taken in by then.
     needed : ndarray of bool, shape (rows,)
         Lazy rows that some answer broke; they are not left out again.
     """
@@ -173,14 +178,35 @@ class Pieces:
         self.master, self.arrays = master, master.arrays
         stacks, flows = master.stacks, master.problem.flows
         self._by_column = sparse.csc_matrix(self.arrays.matrix)
+        # The columns that pieces may have to free besides their own, and the rows that do not name too many of them.
+        self._extra = master.others
+        extra = self.arrays.matrix[:, self._extra]
+        short = np.diff(self.arrays.matrix.indptr) <= SHORT
+        defining = sparse.diags_array((short | (self.arrays.row_lower == self.arrays.row_upper)).astype(float))
+        paid = sparse.diags_array((self.arrays.cost[self._extra] != 0).astype(float))
+        self._tied = sparse.csr_matrix(abs(defining @ extra) + abs(extra @ paid))
+        self._tied.eliminate_zeros()
         self._order = np.argsort(stacks.owner, kind="stable")
         self._first = np.searchsorted(stacks.owner[self._order], np.arange(stacks.sites + 1))
         self._walks, self._walks_at = flows.columns[flows.walks], flows.xy[flows.walks]
-        self._other = np.zeros(len(self.arrays.cost), dtype=bool)
-        self._other[master.others] = True
+        self._activities: list[tuple[Floats, Floats]] = []
+        self.choices = master.choices
+        site = stacks.site[self.choices.stack]
+        order = np.argsort(site, kind="stable")
+        self._known = self.choices.at(order)
+        self._known_first = np.searchsorted(site[order], np.arange(stacks.sites + 1))
         self.needed: Bools = np.zeros(self.arrays.matrix.shape[0], dtype=bool)
         if before is not None:
             self.needed[: len(before.needed)] = before.needed
+
+    def activity(self, x: Floats) -> Floats:
+        """Return what a solution loads of each row, shape (rows,); known of the last two."""
+        for known, found in self._activities:
+            if known is x:
+                return found
+        found = np.asarray(self.arrays.matrix @ x)
+        self._activities = [(x, found), *self._activities[:1]]
+        return found
 
     def cut_out(self, x: Floats, whole: Ints, mixed: Ints, loss: float, seed: int) -> Piece:
         """Return the piece in which some sites choose anew.
@@ -212,13 +238,16 @@ class Pieces:
 
         opened = np.concatenate([free, cleared])
         part = self._by_column[:, opened]
-        rows = np.unique(part.indices)
-        activity = a.matrix @ x
-        pressing = np.isinf(a.lazy) | self.needed | (a.row_upper - activity <= a.lazy)
-        rows = rows[(m.coupling & pressing)[rows]]
-        part = sparse.csr_matrix(part)[rows]
+        touched, place = np.unique(part.indices, return_inverse=True)
+        part = sparse.csc_matrix((part.data, place, part.indptr), shape=(len(touched), len(opened)))
+        activity = self.activity(x)[touched]
+        lazy = a.lazy[touched]
+        pressing = np.isinf(lazy) | self.needed[touched] | (a.row_upper[touched] - activity <= lazy)
+        held = m.coupling[touched] & pressing
+        rows = touched[held]
+        part = sparse.csr_matrix(part)[held]
         own = part @ x[opened]
-        rest = activity[rows] - own
+        rest = activity[held] - own
         low, high = a.row_lower[rows] - rest, a.row_upper[rows] - rest
         # What is broken by a hair may stay so, at a price: the solution itself is one of the piece, integers apart.
         hair = np.where(own > high, own - high, np.minimum(own - low, 0.0))
@@ -265,7 +294,7 @@ class Pieces:
         begin = None
         if start is not None and not len(mixed):
             begin = np.concatenate([x[free], start, np.minimum(tied @ start, 1.0), np.abs(hair[split])])
-        return Piece(Task(program, begin, loss, seed), free, choices, cleared, rows, own)
+        return Piece(Task(program, begin, loss, seed), free, choices, cleared, touched, rows, own)
 
     def merged(self, piece: Piece, x: Floats, answer: Floats) -> Floats:
         """Return a solution with a piece's answer in it, shape (columns,); what is whole is so to the last digit."""
@@ -300,19 +329,15 @@ class Pieces:
 
     def _defined(self, touched: Ints) -> Ints:
         """Return the other columns that equations and short rows tie to touched ones, and those that let a rule be missed."""
-        a = self.arrays
         rows = np.unique(self._by_column[:, touched].indices)
-        near = (a.row_lower[rows] == a.row_upper[rows]) | (np.diff(a.matrix.indptr)[rows] <= SHORT)
-        columns = np.unique(a.matrix[rows[near]].indices)
-        priced = np.unique(a.matrix[rows].indices)
-        return np.union1d(columns[self._other[columns]], priced[self._other[priced] & (a.cost[priced] != 0)])
+        extra: Ints = self._extra[np.unique(self._tied[rows].indices)]
+        return extra
 
     def _choices(self, x: Floats, sites: Ints) -> tuple[Chosen, Floats | None]:
         """Return the stacks that some sites choose from, and how a plan has chosen, or None where it has not."""
         m, stacks = self.master, self.master.stacks
-        inside = np.zeros(stacks.sites, dtype=bool)
-        inside[sites] = True
-        pool = m.choices.at(inside[stacks.site[m.choices.stack]])
+        taken_in = [np.arange(self._known_first[s], self._known_first[s + 1]) for s in sites]
+        pool = self._known.at(np.concatenate(taken_in))
         value = None if m.priced is None else m.priced.value
         if value is not None:
             pool = pool.at(_leading(stacks.place[pool.stack], value[pool.stack], POOL))
@@ -322,7 +347,7 @@ class Pieces:
             near = np.concatenate([r[np.argpartition(-value[r], BEST)[:BEST]] if len(r) > BEST else r for r in ranges])
             assert m.priced is not None
             pool = pool.and_also(Chosen(near, m.priced.inside[near]))
-        pool = pool.and_also(m.mixture.at(inside[stacks.site[m.mixture.stack]]))
+        pool = pool.and_also(m.mixture.at(np.isin(stacks.site[m.mixture.stack], sites)))
         own = stacks.found_in(x, sites)
         if own is None:
             return pool, None

@@ -212,16 +212,16 @@ class Stacks:
             setattr(self, name, getattr(self, name)[good])
         return np.concatenate([np.empty(0, dtype=np.int64), *wrong])
 
-    def _features(self) -> list[tuple[int, Ints, Floats]]:
-        """Return what a stack says of each block of columns: kind, columns (S,), values (K,)."""
-        model = self.problem.model
+    def _features(self, stack: Ints | None = None) -> list[tuple[int, Ints, Floats]]:
+        """Return what some stacks, all by default, say of each block of columns: kind, columns (S,), values (stacks,)."""
+        model, floors = self.problem.model, self.floors if stack is None else self.floors[stack]
         found: list[tuple[int, Ints, Floats]] = []
         for kind, block in ((1, model.converted), (2, model.new)):
-            found += [(kind, block[:, u], self.floors[:, u].astype(float)) for u in range(self.uses)]
+            found += [(kind, block[:, u], floors[:, u].astype(float)) for u in range(self.uses)]
         for (kind_name, use), columns in model.holds.items():
-            found.append((KINDS.index(kind_name), columns, (self.floors[:, use] > 0).astype(float)))
+            found.append((KINDS.index(kind_name), columns, (floors[:, use] > 0).astype(float)))
         if model.stands is not None:
-            found.append((2, model.stands, (self.floors.sum(axis=1) > 0).astype(float)))
+            found.append((2, model.stands, (floors.sum(axis=1) > 0).astype(float)))
         return found
 
     def values(self, reduced: Floats) -> tuple[Floats, Floats]:
@@ -298,11 +298,11 @@ class Stacks:
         site, kind, place = self.site[stack], self.kind[stack], self.place[stack]
         at = np.arange(len(stack))
         row, column, value = [], [], []
-        for own, columns, feature in self._features():
+        for own, columns, feature in self._features(stack):
             k = at[kind == own]
             row.append(columns[site[k]])
             column.append(k)
-            value.append(feature[stack[k]])
+            value.append(feature[k])
         for r, route in enumerate(self.routes):
             for number, name in enumerate(KINDS):
                 k = at[kind == number]
