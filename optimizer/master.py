@@ -26,7 +26,7 @@ from optimizer.highs import Answer, Clock, duals, load, run
 from optimizer.mixing import Scale, separate
 from optimizer.model import AREA, Arrays
 from optimizer.problem import Problem
-from optimizer.stacks import KINDS, Chosen, Stacks, without_hairs
+from optimizer.stacks import KINDS, Chosen, Stacks, leading, without_hairs
 
 SAMPLES = 40
 """Random worths of uses whose best stacks a master begins with."""
@@ -34,6 +34,8 @@ BETWEEN = (0.25, 0.5, 0.75)
 """Parts of the best prices so far in the prices that are tried between these and the last."""
 BESIDE, SPREAD = 8, 0.2
 """Stacks taken in beside the best of each round, and how far uses' worths are moved for them in the first round."""
+LEADING = 8
+"""Stacks of a place that a program is solved over: those worth most at the best prices so far, besides those last mixed."""
 EXACTLY = 1e-7
 """Accuracy to which a program is solved whose solution plans are made of."""
 TRACE = 1e-6
@@ -311,7 +313,8 @@ class Master:
             sites with one stack.
         """
         rows = np.flatnonzero(self.coupling & self._held())
-        highs = load(self.program(self.choices, rows), relaxed=True, threads=self.threads)
+        choices = self._leading()
+        highs = load(self.program(choices, rows), relaxed=True, threads=self.threads)
         highs.setOptionValue("solver", "ipm")  # HiPO where it is installed
         highs.setOptionValue("run_crossover", "off")
         highs.setOptionValue("kkt_tolerance", accuracy)
@@ -319,9 +322,9 @@ class Master:
         if answer.status != "optimal" or answer.x is None:
             return answer
         self.objective = answer.objective
-        x = self.solution(self.choices, answer.x)
+        x = self.solution(choices, answer.x)
         weight = answer.x[len(self.rest) :]
-        self.mixture, self.weight = self.choices.at(weight > TRACE), weight[weight > TRACE]
+        self.mixture, self.weight = choices.at(weight > TRACE), weight[weight > TRACE]
         self.x = np.clip(x, self.arrays.lower, self.arrays.upper)
         prices = np.zeros(self.arrays.matrix.shape[0])
         prices[rows] = duals(highs)[: len(rows)]
@@ -329,6 +332,14 @@ class Master:
         if separate(self.problem.model, self.groups, self.x, tolerance, label):
             self.refresh()
         return answer
+
+    def _leading(self) -> Chosen:
+        """Return the stacks that a program is solved over: a few of each place, and the last solution's."""
+        if self.priced is None:
+            return self.choices
+        stack = self.choices.stack
+        few = leading(self.stacks.place[stack], self.priced.value[stack], LEADING)
+        return self.choices.at(few).and_also(self.mixture)
 
     def _held(self) -> Bools:
         """Rows that are not left out: those that may not be, and those that press at the last solution."""

@@ -18,7 +18,7 @@ from optimizer.highs import Answer, Clock, bound, load, run, start_from
 from optimizer.master import Master
 from optimizer.mixing import around
 from optimizer.model import Arrays
-from optimizer.stacks import KINDS, Chosen, without_hairs
+from optimizer.stacks import KINDS, Chosen, leading, without_hairs
 
 MARGIN = 150.0
 """Distance beyond the freed sites within which walks are freed too, m."""
@@ -340,7 +340,7 @@ class Pieces:
         pool = self._known.at(np.concatenate(taken_in))
         value = None if m.priced is None else m.priced.value
         if value is not None:
-            pool = pool.at(_leading(stacks.place[pool.stack], value[pool.stack], POOL))
+            pool = pool.at(leading(stacks.place[pool.stack], value[pool.stack], POOL))
             places = (np.arange(len(KINDS))[:, None] * stacks.sites + sites).ravel()
             places = places[m.upper[stacks.action[places]] > 0]
             ranges = [np.arange(stacks.first[k], stacks.first[k + 1]) for k in places]
@@ -383,11 +383,3 @@ def _tied(choices: Chosen, whole: Bools) -> tuple[sparse.csr_matrix, Bools]:
     stacks, row = np.unique(of[several], return_inverse=True)
     matrix = sparse.csr_matrix((np.ones(len(several)), (row, several)), shape=(len(stacks), len(choices)))
     return matrix, whole & (count[of] == 1)
-
-
-def _leading(place: Ints, value: Floats, most: int) -> Ints:
-    """Return the rows of greatest value at each place, at most so many, in their order."""
-    order = np.lexsort((-value, place))
-    rank = np.arange(len(order)) - np.searchsorted(place[order], place[order])
-    leading: Ints = np.sort(order[rank < most])
-    return leading

@@ -323,6 +323,14 @@ class Stacks:
         return matrix
 
 
+def leading(place: Ints, value: Floats, most: int) -> Ints:
+    """Return the rows of greatest value at each place, at most so many, in their order."""
+    order = np.lexsort((-value, place))
+    rank = np.arange(len(order)) - np.searchsorted(place[order], place[order])
+    rows: Ints = np.sort(order[rank < most])
+    return rows
+
+
 def without_hairs(matrix: sparse.csr_matrix) -> sparse.csr_matrix:
     """Return a matrix without what is left of coefficients that cancel out."""
     matrix.data[np.abs(matrix.data) < HAIR] = 0.0
