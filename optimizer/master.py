@@ -28,7 +28,7 @@ from optimizer.model import AREA, Arrays
 from optimizer.problem import Problem
 from optimizer.stacks import KINDS, Chosen, Stacks, leading, without_hairs
 
-SAMPLES = 40
+SAMPLES = 16
 """Random worths of uses whose best stacks a master begins with."""
 BETWEEN = (0.25, 0.5, 0.75)
 """Parts of the best prices so far in the prices that are tried between these and the last."""

@@ -24,7 +24,9 @@ MARGIN = 150.0
 """Distance beyond the freed sites within which walks are freed too, m."""
 POOL, BEST = 8, 2
 """Stacks of a place that a piece chooses from: the best of those the master has taken in, and the best of all."""
-EXACT = 1e-9
+EXACT, NEARLY = 1e-9, 1e-7
+"""Accuracy of a piece's rows: what many pieces leave over adds up. The second where a solution that is mixed of many stacks,
+traces of which a piece does not know, meets them no better."""
 SHORT = 60
 """Entries of a row up to which all columns in it are freed with a site in it."""
 HAIR = 10.0
@@ -107,29 +109,35 @@ def share(pieces: Sequence[Piece]) -> list[Task]:
 def solve_task(task: Task, clock: Clock, seconds: float) -> Floats | None:
     """Return the best answer found, shape (columns of the program,), or None."""
     until = clock.elapsed + seconds
-    dived = None if task.start is not None else dive(task, clock, seconds)
-    if dived is not None:
-        return dived
+    accuracy = EXACT
+    if task.start is None:
+        dived = dive(task, clock, seconds, EXACT)
+        if dived.status == "infeasible":
+            accuracy = NEARLY
+            dived = dive(task, clock, seconds, NEARLY)
+        if dived.status == "infeasible" or dived.x is not None:
+            return dived.x
     highs = load(task.program, threads=1, seed=task.seed)
     highs.setOptionValue("mip_rel_gap", 0.0)
     highs.setOptionValue("mip_abs_gap", task.loss)
     highs.setOptionValue("mip_max_nodes", NODES)
-    highs.setOptionValue("primal_feasibility_tolerance", EXACT)  # what many pieces leave over adds up
+    highs.setOptionValue("primal_feasibility_tolerance", accuracy)
     if task.start is not None:
         start_from(highs, task.start)
     return run(highs, clock, until - clock.elapsed).x
 
 
-def dive(task: Task, clock: Clock, seconds: float) -> Floats | None:
+def dive(task: Task, clock: Clock, seconds: float, accuracy: float) -> Answer:
     """Return an answer found by rounding the relaxation up, some columns at a time, each time solved again.
 
     A column that cannot be rounded up, or only at more than the task may lose, is rounded down where that is better.
-    None where neither can be, or more than a few times what the task may lose is lost: branch and bound then searches.
+    Without a solution where neither can be, or more than a few times what the task may lose is lost: branch and bound
+    then searches. Infeasible is only what is so before anything is rounded.
     """
     program, until = task.program, clock.elapsed + seconds
     columns = np.flatnonzero(program.integer)
     highs = load(program, relaxed=True, threads=1, seed=task.seed)
-    highs.setOptionValue("primal_feasibility_tolerance", EXACT)
+    highs.setOptionValue("primal_feasibility_tolerance", accuracy)
     lower, upper = program.lower[columns], program.upper[columns]
 
     def tried(some: Ints, low: Floats, high: Floats) -> Answer:
@@ -137,12 +145,14 @@ def dive(task: Task, clock: Clock, seconds: float) -> Floats | None:
         return run(highs, clock, until - clock.elapsed)
 
     answer = run(highs, clock, seconds)
+    if answer.status == "infeasible":
+        return answer
     best = answer.objective
     while answer.status == "optimal" and answer.x is not None and answer.objective >= best - DEEP * task.loss:
         value = answer.x[columns]
         open_ = np.flatnonzero((np.abs(value - np.rint(value)) > WHOLE) & (lower < upper))
         if not len(open_):
-            return answer.x
+            return answer
         ahead = open_[np.argsort(np.floor(value[open_]) - value[open_], kind="stable")]
         for count in dict.fromkeys((max(len(ahead) // STRIDE, 1), 1)):
             raised = ahead[:count]
@@ -158,7 +168,7 @@ def dive(task: Task, clock: Clock, seconds: float) -> Floats | None:
                 continue
             answer = tried(raised, up, upper[raised])
         lower[raised] = up
-    return None
+    return replace(answer, status="limit", x=None)
 
 
 class Pieces:

@@ -2,6 +2,7 @@
 
 import os
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -9,7 +10,7 @@ from scipy import sparse
 
 from optimizer.highs import Clock, load, run
 from optimizer.model import Arrays
-from optimizer.pieces import Task, dive
+from optimizer.pieces import EXACT, Task, dive, solve_task
 
 
 def knapsacks(seed, columns=12, rows=4):
@@ -43,9 +44,21 @@ def test_a_dive_keeps_every_row_and_loses_no_more_than_it_may(seed):
     program, clock = knapsacks(seed), Clock(60)
     best = run(load(program), clock, 60).objective
     relaxed = run(load(program, relaxed=True), clock, 60).objective
-    x = dive(Task(program, None, 1.0, 0), clock, 60)
+    x = dive(Task(program, None, 1.0, 0), clock, 60, EXACT).x
     assert x is not None
     assert not program.violated(x).any()
     assert np.abs(x - np.rint(x)).max() <= 1e-6
     assert relaxed - 3.0 <= program.cost @ x <= best + 1e-6
-    assert dive(Task(program, None, 0.0, 0), clock, 60) is None or relaxed <= best + 1e-6
+    assert dive(Task(program, None, 0.0, 0), clock, 60, EXACT).x is None or relaxed <= best + 1e-6
+
+
+@pytest.mark.parametrize(("lack", "solved"), [(0.0, True), (3e-8, True), (1e-4, False)])
+def test_a_piece_that_lacks_a_hair_is_solved_and_one_that_lacks_more_is_not(lack, solved):
+    """One knapsack only, which must hold a little more than all things weigh."""
+    program = knapsacks(0, rows=1)
+    most = program.matrix @ program.upper
+    low, high = most + lack, np.full(1, np.inf)
+    x = solve_task(Task(replace(program, row_lower=low, row_upper=high), None, 1.0, 0), Clock(60), 60)
+    assert (x is not None) == solved
+    if solved:
+        assert program.matrix @ x == pytest.approx(most)
