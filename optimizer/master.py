@@ -35,7 +35,8 @@ BETWEEN = (0.25, 0.5, 0.75)
 BESIDE, SPREAD = 8, 0.2
 """Stacks taken in beside the best of each round, and how far uses' worths are moved for them in the first round."""
 LEADING = 8
-"""Stacks of a place that a program is solved over: those worth most at the best prices so far, besides those last mixed."""
+"""Stacks of a place that a program is solved over: those worth most at the best prices so far, besides those that came in last
+and those last mixed."""
 EXACTLY = 1e-7
 """Accuracy to which a program is solved whose solution plans are made of."""
 TRACE = 1e-6
@@ -113,7 +114,7 @@ class Master:
         self.most = _implied(a, self.upper)
         self.choices = Chosen(np.empty(0, dtype=np.int64), np.empty((0, len(self.stacks.routes))))
         self.mixture, self.weight = self.choices, np.empty(0)
-        self.rounds = 0
+        self.rounds = self._known = 0
         self._rng = np.random.default_rng(0)
         self.x: Floats | None = None
         self.priced: Priced | None = None
@@ -334,12 +335,13 @@ class Master:
         return answer
 
     def _leading(self) -> Chosen:
-        """Return the stacks that a program is solved over: a few of each place, and the last solution's."""
+        """Return the stacks that a program is solved over: a few of each place, the latest, and the last solution's."""
+        known, self._known = self._known, len(self.choices)
         if self.priced is None:
             return self.choices
         stack = self.choices.stack
         few = leading(self.stacks.place[stack], self.priced.value[stack], LEADING)
-        return self.choices.at(few).and_also(self.mixture)
+        return self.choices.at(np.union1d(few, np.arange(known, len(stack)))).and_also(self.mixture)
 
     def _held(self) -> Bools:
         """Rows that are not left out: those that may not be, and those that press at the last solution."""

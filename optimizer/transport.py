@@ -68,6 +68,7 @@ class Walks:
         self._streets = 1 + max(int(nodes.max(initial=-1)) for nodes in (door, tail, head))
         own = self._streets + np.arange(len(table))
         length = np.concatenate([walks["length_m"].to_numpy(dtype=float), table["access"].to_numpy(dtype=float)])
+        length += np.finfo(float).tiny  # an edge of no length is still an edge
         ends = np.concatenate([tail, door]), np.concatenate([head, own])
         graph = sparse.coo_matrix((length, ends), shape=(own.size + self._streets,) * 2).tocsr()
         self._graph = graph.maximum(graph.T)

@@ -15,7 +15,7 @@ STUDY = {
     "name": "Stopped",
     "parcels": {"columns": {c: c for c in COLUMNS}, "existing": {u: f"gfa_{u}" for u in USES}},
     "rules": [{"kind": "programme", "min_today": 1.0, "max_today": 1.5}, {"kind": "demolition", "max_share": 0.4}],
-    "solve": {"gap": 0.002, "time_limit": 60, "threads": 1},
+    "solve": {"gap": 1e-5, "time_limit": 60, "threads": 1},
 }
 
 
