@@ -114,7 +114,7 @@ def solve_task(task: Task, clock: Clock, seconds: float) -> Floats | None:
         dived = dive(task, clock, seconds, EXACT)
         if dived.status == "infeasible":
             accuracy = NEARLY
-            dived = dive(task, clock, seconds, NEARLY)
+            dived = dive(task, clock, until - clock.elapsed, NEARLY)
         if dived.status == "infeasible" or dived.x is not None:
             return dived.x
     highs = load(task.program, threads=1, seed=task.seed)
@@ -188,14 +188,15 @@ class Pieces:
         self.master, self.arrays = master, master.arrays
         stacks, flows = master.stacks, master.problem.flows
         self._by_column = sparse.csc_matrix(self.arrays.matrix)
-        # The columns that pieces may have to free besides their own, and the rows that do not name too many of them.
+        # Columns that pieces may have to free besides their own, in the rows that tie them to others: equations and short
+        # rows; where a column is paid for, all rows.
         self._extra = master.others
         extra = self.arrays.matrix[:, self._extra]
         short = np.diff(self.arrays.matrix.indptr) <= SHORT
         defining = sparse.diags_array((short | (self.arrays.row_lower == self.arrays.row_upper)).astype(float))
         paid = sparse.diags_array((self.arrays.cost[self._extra] != 0).astype(float))
-        self._tied = sparse.csr_matrix(abs(defining @ extra) + abs(extra @ paid))
-        self._tied.eliminate_zeros()
+        self._ties = sparse.csr_matrix(abs(defining @ extra) + abs(extra @ paid))
+        self._ties.eliminate_zeros()
         self._order = np.argsort(stacks.owner, kind="stable")
         self._first = np.searchsorted(stacks.owner[self._order], np.arange(stacks.sites + 1))
         self._walks, self._walks_at = flows.columns[flows.walks], flows.xy[flows.walks]
@@ -340,7 +341,7 @@ class Pieces:
     def _defined(self, touched: Ints) -> Ints:
         """Return the other columns that equations and short rows tie to touched ones, and those that let a rule be missed."""
         rows = np.unique(self._by_column[:, touched].indices)
-        extra: Ints = self._extra[np.unique(self._tied[rows].indices)]
+        extra: Ints = self._extra[np.unique(self._ties[rows].indices)]
         return extra
 
     def _choices(self, x: Floats, sites: Ints) -> tuple[Chosen, Floats | None]:
