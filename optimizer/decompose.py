@@ -48,6 +48,8 @@ PIECE_SECONDS, LEAST_SECONDS = 20.0, 2.0
 """Most and least that a piece of the first size is given, s."""
 MAKING = 0.5
 """Share of the time left in which a plan should be made."""
+WASTED = 0.25
+"""Share of the time left after whose loss to pieces without an answer no plan is made, unless more went into others."""
 SNAP = 1e-6
 """How near to a whole number a solution of the master is taken for it."""
 FRUITLESS, GROW = 6, 1.5
@@ -198,9 +200,12 @@ class Decomposition:
     def _close(self, x: Floats, open_: Bools, loss: float) -> Floats | None:
         """Let the open sites choose, piece by piece, each of them losing so much at most; None as `make`."""
         size, again = self.first_size, 0
+        patience = WASTED * self.clock.left if self.work is None else np.inf
+        useful = wasted = 0.0
         while open_.any():
-            if self.clock.left <= 0 or again > REPAIRS:
+            if self.clock.left <= 0 or again > REPAIRS or wasted > max(patience, useful):
                 return None
+            began = self.clock.elapsed
             turn = self._corners(x, np.flatnonzero(open_), size, loss)
             part = sum(len(whole) for _, whole in turn) / open_.sum()
             most = min(max(MAKING * self.clock.left * part, LEAST_SECONDS), PIECE_SECONDS)
@@ -213,15 +218,17 @@ class Decomposition:
                     open_[whole] = False
             if x is not before:
                 size = self.first_size
-            elif self.pieces.needed.sum() > needed:
+                useful += self.clock.elapsed - began
                 continue
-            elif size >= min(len(open_), LARGEST):
+            wasted += self.clock.elapsed - began
+            if self.pieces.needed.sum() > needed:
+                continue
+            if size >= min(len(open_), LARGEST):
                 return None
-            else:
-                size *= 2
-                if size > open_.sum():
-                    # What is left cannot be made whole by itself: what was decided around it is open again.
-                    open_, again = self._around(np.flatnonzero(open_), size), again + 1
+            size *= 2
+            if size > open_.sum():
+                # What is left cannot be made whole by itself: what was decided around it is open again.
+                open_, again = self._around(np.flatnonzero(open_), size), again + 1
         return x
 
     def _snapped(self, x: Floats) -> tuple[Floats, Bools]:
@@ -279,17 +286,24 @@ class Decomposition:
             Told each better plan; returns whether it was taken.
         """
         sites = len(self.problem.district.sites)
+        refused: list[Ints] = []
         while not watch() and not self.spent and not self.tired_out:
-            turn = self._turn(x, min(round(self._size), sites))
+            turn = self._turn(x, min(round(self._size), sites), refused)
             answers = self._answers(turn, PIECE_SECONDS * self._size / self.first_size)
-            gained = False
+            gained, refused = False, []
             for (piece, chosen), answer in zip(turn, answers, strict=True):
+                needed = self.pieces.needed.sum()
                 better = None if answer is None else self._put(piece, x, answer)
                 if better is not None and self.score_of(better) > self.score_of(x) + NOTHING and offer(better):
                     x, gained = better, True
+                elif self.pieces.needed.sum() > needed:
+                    refused.append(chosen)
                 else:
                     self._tired[chosen] += 1
-            self._fruitless = 0 if gained else self._fruitless + len(turn)
+            if gained:
+                self._fruitless = 0
+            elif not refused:
+                self._fruitless += len(turn)
             if self._fruitless >= FRUITLESS and not self.tired_out:
                 self._size, self._fruitless = self._size * GROW, 0
                 self._tired[:] = 0
@@ -309,8 +323,11 @@ class Decomposition:
         pieces.needed[rows] |= broken & np.isfinite(a.lazy[rows])
         return None if (broken & (after > np.maximum(before, BREAKS) + NOTHING)).any() else better
 
-    def _turn(self, x: Floats, size: int) -> list[tuple[Piece, Ints]]:
-        """Return some pieces around sites where plan and prices differ most, no two of which share a column."""
+    def _turn(self, x: Floats, size: int, again: list[Ints]) -> list[tuple[Piece, Ints]]:
+        """Return some pieces around sites where plan and prices differ most, no two of which share a column.
+
+        First those of some sites whose answers broke rows that were left out of them.
+        """
         d = self.problem.district
         loss = self.losses(x) / (1.0 + self._tired)
         weight = loss + loss.sum() / len(loss) / 20 + 1e-12
@@ -318,11 +335,13 @@ class Decomposition:
         taken = np.zeros(len(self.master.arrays.cost), dtype=bool)
         sites = np.arange(len(d.sites))
         fine = FINE * max(self.allowed, self.unplanned(x)) * self._unit / len(sites)
-        for _ in range(4 * self.crew.workers):
+        for number in range(4 * self.crew.workers):
             if len(turn) == self.crew.workers:
                 break
-            centre = self.rng.choice(sites, p=weight / weight.sum())
-            chosen = self._nearest(centre, sites, size)
+            if number < len(again):
+                chosen = again[number]
+            else:
+                chosen = self._nearest(self.rng.choice(sites, p=weight / weight.sum()), sites, size)
             piece = self._piece(x, chosen, np.arange(0), fine * len(chosen))
             columns = np.concatenate([piece.columns, piece.cleared])
             if taken[columns].any():

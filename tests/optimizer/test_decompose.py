@@ -4,6 +4,7 @@ import os
 import signal
 import threading
 import time
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -129,6 +130,42 @@ def test_where_no_plan_can_be_made_the_first_is_improved(monkeypatch):
     better = solve_problem(asked).x
     assert not (asked.arrays().violated(better, 5e-6) & ~asked.arrays().cut).any()
     assert score(asked, better) > score(asked, first) + 0.1
+
+
+def test_a_plan_is_given_up_once_too_much_time_went_into_pieces_without_an_answer(monkeypatch):
+    monkeypatch.setattr("optimizer.decompose.WASTED", 0.0)
+    turns = []
+
+    def unanswered(tasks, clock, seconds):
+        turns.append(len(tasks))
+        return [None] * len(tasks)
+
+    for options, most in ({}, 1), ({"work_limit": 50}, 50):
+        search = Decomposition(problem(**options), Clock(300), cluster.Crew(1, unanswered))
+        search.prove(lambda _: False, np.inf, 0.0)
+        turns.clear()
+        assert search.make() is None
+        assert len(turns) == 1 if most == 1 else 1 < len(turns) <= most
+
+
+def test_a_piece_whose_answer_broke_a_row_left_out_is_solved_again_with_it():
+    asked = problem()
+    first = nearest(asked, kept(asked), set(), Clock(60), 60.0, 1)
+    arrays = asked.arrays()
+    (row,) = (i for i, name in enumerate(arrays.row_names) if name == "programme_most_today")
+    search = Decomposition(asked, Clock(300), threads(1))
+    search.prove(lambda _: False, np.inf, 0.0)
+    lazy, upper = search.master.arrays.lazy.copy(), search.master.arrays.row_upper.copy()
+    lazy[row] = 0.0  # left out of pieces until an answer breaks it
+    upper[row] = 1.02 * (arrays.matrix[[row]] @ first)[0]
+    search.master.arrays = replace(search.master.arrays, lazy=lazy, row_upper=upper)
+    turned, taken, left = [], [], iter(range(2))
+    turn = search._turn
+    search._turn = lambda *given: turned.append(turn(*given)) or turned[-1]
+    search.improve(first, lambda x: taken.append(x) or True, lambda: next(left, None) is None)
+    refused, again = ([sites.tolist() for _, sites in pieces] for pieces in turned)
+    assert refused == again and len(taken) == 1
+    assert search.pieces.needed[row] and not search.master.arrays.violated(taken[0], BREAKS)[row]
 
 
 def test_losses_are_where_the_plan_is_worse_than_the_prices():
