@@ -17,7 +17,7 @@ from optimizer.solving import Progress
 from optimizer.study import load_study
 from tests.benchmarks import __main__ as command
 from tests.benchmarks import case, curves, growth, noise_limits
-from tests.benchmarks.apart import CaseFailed, apart
+from tests.benchmarks.apart import CaseFailed, Workers, apart
 from tests.benchmarks.growth import _exponents, exponent
 from tests.benchmarks.registry import BENCHMARKS, COLUMNS, ROOT, Benchmark, Options, Row, Table
 from tests.benchmarks.studies import ask
@@ -109,6 +109,14 @@ def test_a_case_has_a_memory_of_its_own(probe):
     assert one == 1.0
     assert large - small == pytest.approx(300 / 1024, abs=0.02)
     assert small < parent.nbytes / 2**30
+
+
+def test_the_memory_of_workers_is_watched():
+    workers = Workers()
+    held = "import time; held = bytearray(b'x') * 2**28; time.sleep(3)"
+    with workers:
+        subprocess.run([sys.executable, "-c", held], check=True)
+    assert workers.most == pytest.approx(0.25, abs=0.1)
 
 
 def test_a_case_that_breaks_is_told_after_what_it_measured(probe, capfd):
@@ -205,9 +213,9 @@ def test_growth_of_one_size_from_end_to_end(tmp_path):
 
 def test_growth_of_sizes_made_up(tmp_path, monkeypatch):
     def made_up(name, function, points, district, **arguments):
-        asked.append((district, function, arguments["time_limit"]))
+        asked.append((district, function.__name__, arguments["time_limit"]))
         n = float(district)
-        if function == "relaxation":
+        if function is growth.relaxation:
             yield Row(name, "one LP relaxation", n / 100, "s")
             return
         yield Row(name, "memory of imports", 0.25, "GiB")
@@ -263,7 +271,7 @@ def test_curves_and_limits_are_drawn_and_written(tmp_path, monkeypatch):
 
 
 def test_a_study_that_has_no_plan_is_told(monkeypatch):
-    def in_vain(problem, report):
+    def in_vain(problem, report, scheduler):
         report(Progress("searching", -math.inf, 1.0, 0.0, 60.0))
         time.sleep(0.05)
         raise optimizer.LimitError("time was up")

@@ -1,4 +1,4 @@
-"""The command: python -m tests.benchmarks [NAME ...] [--sizes N ...] [--time-limit S] [--out FOLDER] [--list]."""
+"""The command: python -m tests.benchmarks [NAME ...] [--sizes N ...] [--time-limit S] [--scheduler ADDRESS] [--out FOLDER] [--list]."""
 
 from __future__ import annotations
 
@@ -32,6 +32,7 @@ def parsed(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--sizes", metavar="N", type=int, nargs="+", help="parcels, of benchmarks that have sizes")
     parser.add_argument("--time-limit", metavar="S", type=float, help="seconds of solving, each case")
     parser.add_argument("--threads", metavar="N", type=int, default=2, help="threads of the solver; default: 2")
+    parser.add_argument("--scheduler", metavar="ADDRESS", help="of Dask, or 'local', for growth; default: threads")
     parser.add_argument("--out", metavar="FOLDER", type=Path, help="write measurements.csv and figures there")
     parser.add_argument("--list", action="store_true", help="list the benchmarks and stop")
     asked = parser.parse_args(arguments)
@@ -59,7 +60,7 @@ def main(arguments: list[str] | None = None) -> int:
         each = BENCHMARKS[name]
         sizes = tuple(dict.fromkeys(asked.sizes)) if asked.sizes and each.sizes else each.sizes
         try:
-            for row in each.function(Options(sizes, asked.time_limit, asked.threads, asked.out)):
+            for row in each.function(Options(sizes, asked.time_limit, asked.threads, asked.scheduler, asked.out)):
                 table.add(name, row)
         except (UpstairsError, CaseFailed) as error:  # the others may still run
             table.add(name, Row("", f"no result: {error}", None))

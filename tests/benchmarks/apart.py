@@ -7,9 +7,13 @@ import json
 import os
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
+
+import psutil
 
 from tests.benchmarks.registry import ROOT
 
@@ -57,6 +61,35 @@ def peak_memory() -> float:
 
     most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return most / 2**30 if sys.platform == "darwin" else most / 2**20
+
+
+class Workers:
+    """Watches, while a block runs, the memory of processes that this one has started.
+
+    Attributes
+    ----------
+    most : float
+        Most that one of them was seen to hold, GiB.
+    """
+
+    def __init__(self) -> None:
+        self.most = 0.0
+        self._over = threading.Event()
+        self._watch = threading.Thread(target=self._look, daemon=True)
+
+    def __enter__(self) -> None:
+        self._watch.start()
+
+    def __exit__(self, *_: object) -> None:
+        self._over.set()
+        self._watch.join()
+
+    def _look(self) -> None:
+        own = psutil.Process()
+        while not self._over.wait(0.5):
+            for child in own.children(recursive=True):
+                with suppress(psutil.Error):
+                    self.most = max(self.most, child.memory_info().rss / 2**30)
 
 
 def main(function: str, arguments: str) -> int:

@@ -21,7 +21,7 @@ from optimizer.model import SCORE
 from optimizer.plan import Plan, read_solution
 from optimizer.problem import assemble
 from optimizer.solving import solve_problem
-from tests.benchmarks.apart import CaseFailed, apart, peak_memory
+from tests.benchmarks.apart import CaseFailed, Workers, apart, peak_memory
 from tests.benchmarks.registry import Row
 from tests.benchmarks.studies import ask, layers
 from tests.benchmarks.trace import GAPS, Point, Trace
@@ -56,20 +56,24 @@ def timed(done: list[Told], what: str, function: Callable[[], T], again: int = 0
     return result
 
 
-def whole(district: str, noise: float | None, written: bool, **solve: Any) -> Iterator[Told]:
+def whole(
+    district: str, noise: float | None, written: bool, scheduler: str | None = None, **solve: Any
+) -> Iterator[Told]:
     """Generate, read, build, solve and audit; with `written`, write the plan and audit the files too.
 
     What is yielded last are the points of the trace, whatever came of the solve.
     """
     trace = Trace()
     try:
-        yield from _stages(trace, district, noise, written, **solve)
+        yield from _stages(trace, district, noise, written, scheduler, **solve)
     except UpstairsError as error:
         yield told(f"no plan: {error}", None, "")
     yield {"points": [dataclasses.astuple(p) for p in trace.points]}
 
 
-def _stages(trace: Trace, district: str, noise: float | None, written: bool, **solve: Any) -> Iterator[Told]:
+def _stages(
+    trace: Trace, district: str, noise: float | None, written: bool, scheduler: str | None, **solve: Any
+) -> Iterator[Told]:
     yield told("memory of imports", peak_memory(), "GiB")
     stage: list[Told] = []
     study = ask(district, noise, **solve)
@@ -87,12 +91,16 @@ def _stages(trace: Trace, district: str, noise: float | None, written: bool, **s
     yield told("columns", arrays.matrix.shape[1], "")
     yield told("entries", arrays.matrix.nnz, "")
     arrays = parcels = streets = None  # let go before the solve
+    workers = Workers()
     trace.start()
     try:
-        solution = solve_problem(problem, trace)
+        with workers:
+            solution = solve_problem(problem, trace, scheduler)
     finally:
         trace.stop()
         yield from _phases(trace)
+        if scheduler is not None:
+            yield told("peak memory of a worker", workers.most, "GiB")
     stage = []
 
     def answer() -> Plan:
@@ -154,12 +162,15 @@ def relaxation(district: str, noise: float | None, **solve: Any) -> Iterator[Tol
     yield told("one LP relaxation, peak memory", peak_memory(), "GiB")
 
 
-def rows(case: str, function: str, points: list[Point], **arguments: Any) -> Iterator[Row]:
-    """Run a function of this module in a fresh process; yield its measurements, keep its points."""
+def rows(
+    case: str, function: Callable[..., Iterator[Told]], points: list[Point] | None = None, **arguments: Any
+) -> Iterator[Row]:
+    """Run a function of a module in a fresh process; yield its measurements, keep its points."""
     try:
-        for item in apart(f"{__name__}:{function}", **arguments):
+        for item in apart(f"{function.__module__}:{function.__name__}", **arguments):
             if "points" in item:
-                points += [Point(*point) for point in item["points"]]
+                if points is not None:
+                    points += [Point(*point) for point in item["points"]]
             else:
                 yield Row(case, item["what"], item["value"], item["unit"])
     except CaseFailed as error:

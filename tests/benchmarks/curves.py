@@ -7,7 +7,7 @@ import math
 from collections.abc import Iterator
 from pathlib import Path
 
-from tests.benchmarks.case import rows
+from tests.benchmarks.case import rows, whole
 from tests.benchmarks.registry import Options, Row, benchmark, load
 from tests.benchmarks.studies import NOISE, label, there
 from tests.benchmarks.trace import Point
@@ -27,7 +27,7 @@ def measured(case: str, points: list[Point], options: Options, district: str, no
     limit = options.time_limit or SECONDS
     asked = {"district": district, "noise": noise, "written": False, "gap": TO_THE_END, "time_limit": limit}
     yield Row(case, "load of the machine before", load())
-    for row in rows(case, "whole", points, **asked, threads=options.threads):
+    for row in rows(case, whole, points, **asked, threads=options.threads):
         if row.what in TOLD or row.what.startswith(("time to ", "no plan", "failed")):
             yield row
 

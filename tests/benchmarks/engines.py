@@ -12,8 +12,7 @@ from optimizer.highs import Clock, duals, load, run
 from optimizer.master import Master
 from optimizer.model import SCORE
 from optimizer.problem import assemble
-from tests.benchmarks.apart import CaseFailed, apart
-from tests.benchmarks.case import Told, told
+from tests.benchmarks.case import Told, rows, told
 from tests.benchmarks.registry import Options, Row, benchmark
 from tests.benchmarks.studies import ask, label, layers
 
@@ -29,11 +28,7 @@ def engines(options: Options) -> Iterator[Row]:
         for name, engine in ENGINES.items():
             asked = {"threads": options.threads, "time_limit": options.time_limit or SECONDS}
             case = f"{label(str(size))}, {name}"
-            try:
-                for item in apart(f"{__name__}:solved", district=str(size), engine=engine, **asked):
-                    yield Row(case, item["what"], item["value"], item["unit"])
-            except CaseFailed as error:
-                yield Row(case, f"failed: {error}", None)
+            yield from rows(case, solved, district=str(size), engine=engine, **asked)
 
 
 def solved(district: str, engine: str, **solve: object) -> Iterator[Told]:

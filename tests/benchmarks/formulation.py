@@ -16,8 +16,7 @@ from optimizer.highs import Clock, load, run
 from optimizer.model import SCORE, Arrays
 from optimizer.problem import Problem, assemble
 from optimizer.relaxation import Relaxation
-from tests.benchmarks.apart import CaseFailed, apart
-from tests.benchmarks.case import Told, told, whole
+from tests.benchmarks.case import Told, rows, told, whole
 from tests.benchmarks.registry import Options, Row, benchmark
 from tests.benchmarks.shipped import plain
 from tests.benchmarks.studies import NOISE, ask, label, layers, there
@@ -40,17 +39,9 @@ def formulation(options: Options) -> Iterator[Row]:
             case = f"{label(district)}, {'no limit on noise' if noise is None else f'{noise:g} dB(A) at homes'}"
             asked = {"district": district, "noise": noise, "threads": options.threads}
             asked["time_limit"] = options.time_limit or SECONDS
-            yield from _rows(case, "relaxations", asked)
+            yield from rows(case, relaxations, **asked)
             for way in WAYS:
-                yield from _rows(f"{case}, {way}", "by", {**asked, "way": way})
-
-
-def _rows(case: str, function: str, asked: dict[str, object]) -> Iterator[Row]:
-    try:
-        for item in apart(f"{__name__}:{function}", **asked):
-            yield Row(case, item["what"], item["value"], item["unit"])
-    except CaseFailed as error:
-        yield Row(case, f"failed: {error}", None)
+                yield from rows(f"{case}, {way}", by, way=way, **asked)
 
 
 def by(way: str, district: str, noise: float | None, **solve: object) -> Iterator[Told]:

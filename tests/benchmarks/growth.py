@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from tests.benchmarks.case import rows
+from tests.benchmarks.case import relaxation, rows, whole
 from tests.benchmarks.registry import Options, Row, benchmark, load
 from tests.benchmarks.studies import label
 from tests.benchmarks.trace import Point
@@ -46,7 +46,7 @@ def growth(options: Options) -> Iterator[Row]:
         case, points = label(str(size)), list[Point]()
         yield Row(case, "time limit", limit, "s")
         yield Row(case, "load of the machine before", load())
-        for function, extra in (("whole", {"written": True}), ("relaxation", {})):
+        for function, extra in ((whole, {"written": True, "scheduler": options.scheduler}), (relaxation, {})):
             for row in rows(case, function, points, **asked, **extra):
                 values[row.what] = row.value
                 units[row.what] = row.unit

@@ -49,6 +49,7 @@ class Options:
     sizes: tuple[int, ...] = ()
     time_limit: float | None = None
     threads: int = 2
+    scheduler: str | None = None
     out: Path | None = None
 
 

@@ -24,7 +24,8 @@ from optimizer.reference import most_floor_area
 from optimizer.rules.receptors import ReceptorRule
 from optimizer.solving import Progress
 from optimizer.study import Study, load_study
-from tests.benchmarks.apart import apart, peak_memory
+from tests.benchmarks.apart import peak_memory
+from tests.benchmarks.case import Told, rows, told
 from tests.benchmarks.registry import ROOT, Options, Row, benchmark
 from tests.districts import lots
 from tests.districts import study as small_study
@@ -88,13 +89,13 @@ def flow_against_pairs(options: Options) -> Iterator[Row]:
 @benchmark()
 def thousand(options: Options) -> Iterator[Row]:
     """1,000 synthetic parcels: read, built and handed over."""
-    yield from _fresh("1,000 parcels", "building")
+    yield from rows("1,000 parcels", building)
 
 
 @benchmark()
 def kernels(options: Options) -> Iterator[Row]:
     """What 2,000 buildings send to 4,000 points of facades: sound with screens on every tenth lot, air over a wind rose."""
-    yield from _fresh("2,000 buildings, 4,000 points", "sending")
+    yield from rows("2,000 buildings, 4,000 points", sending)
 
 
 @benchmark()
@@ -112,30 +113,21 @@ def pollution(options: Options) -> Iterator[Row]:
     yield Row("with them", "times longer", seconds[1] / seconds[0])
 
 
-def _fresh(case: str, function: str) -> Iterator[Row]:
-    """Run a function of this module in a process of its own, whose memory is then its own too."""
-    for what, value, unit in apart(f"{__name__}:{function}"):
-        yield Row(case, what, value, unit)
-
-
-Told = tuple[str, float, str]
-
-
 def building() -> Iterator[Told]:
     """Read, build and hand over 1,000 synthetic parcels."""
     started = time.perf_counter()
     problem = _synthetic(1000)
     read = time.perf_counter()
     arrays = problem.arrays()
-    yield "read, walked, built", read - started, "s"
+    yield told("read, walked, built", read - started, "s")
     load(arrays)
     loaded = time.perf_counter()
-    yield "handed to HiGHS", loaded - read, "s"
+    yield told("handed to HiGHS", loaded - read, "s")
     to_pulp(arrays)
-    yield "handed to PuLP", time.perf_counter() - loaded, "s"
-    yield "rows", arrays.matrix.shape[0], ""
-    yield "columns", arrays.matrix.shape[1], ""
-    yield "most memory of the process", peak_memory(), "GiB"
+    yield told("handed to PuLP", time.perf_counter() - loaded, "s")
+    yield told("rows", arrays.matrix.shape[0], "")
+    yield told("columns", arrays.matrix.shape[1], "")
+    yield told("most memory of the process", peak_memory(), "GiB")
 
 
 def sending() -> Iterator[Told]:
@@ -150,11 +142,11 @@ def sending() -> Iterator[Told]:
     site, xy = (part[:8000:2] for part in district.around.facades)
     started = time.perf_counter()
     sound_kernel(district, site, xy, (0.125,) * 8, 0.0, None)
-    yield "sound", time.perf_counter() - started, "s"
+    yield told("sound", time.perf_counter() - started, "s")
     started = time.perf_counter()
     annual_kernel(district, plume(district, site, xy, None), "air")
-    yield "air, annual mean", time.perf_counter() - started, "s"
-    yield "most memory of the process", peak_memory(), "GiB"
+    yield told("air, annual mean", time.perf_counter() - started, "s")
+    yield told("most memory of the process", peak_memory(), "GiB")
 
 
 def _synthetic(parcels: int, **sections: object) -> Problem:
