@@ -12,6 +12,7 @@ divided among them. Under a work limit nothing depends on time, so that two runs
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 import numpy as np
@@ -53,7 +54,7 @@ WASTED = 0.25
 SNAP = 1e-6
 """How near to a whole number a solution of the master is taken for it."""
 FRUITLESS, GROW = 6, 1.5
-"""Pieces without gain after which pieces grow, and the factor."""
+"""Most pieces without gain after which pieces grow, and the factor."""
 BREAKS = 4e-6
 """Relative excess over a row's bound that pieces together may leave."""
 REPAIRS = 3
@@ -304,14 +305,19 @@ class Decomposition:
                 self._fruitless = 0
             elif not refused:
                 self._fruitless += len(turn)
-            if self._fruitless >= FRUITLESS and not self.tired_out:
+            if self._fruitless >= self._enough and not self.tired_out:
                 self._size, self._fruitless = self._size * GROW, 0
                 self._tired[:] = 0
 
     @property
     def tired_out(self) -> bool:
         """Whether the largest pieces no longer help."""
-        return self._fruitless >= FRUITLESS and self._size >= min(LARGEST, len(self.problem.district.sites))
+        return self._fruitless >= self._enough and self._size >= min(LARGEST, len(self.problem.district.sites))
+
+    @property
+    def _enough(self) -> int:
+        """Pieces without gain after which they grow: no more than it takes to cover the district."""
+        return min(FRUITLESS, math.ceil(len(self.problem.district.sites) / self._size))
 
     def _put(self, piece: Piece, x: Floats, answer: Floats) -> Floats | None:
         """Return a plan with a piece's answer in it; None where it breaks a row, or breaks it more, left out or used up."""
