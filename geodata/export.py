@@ -12,10 +12,13 @@ from xml.etree import ElementTree
 
 import geopandas as gpd
 import numpy as np
+import pandas as pd
 import shapely
 
 DIGITS = 7
 """Decimals of a degree in GeoJSON, about a centimetre."""
+FORMULA = ("=", "+", "-", "@", "\t", "\r")
+"""With which spreadsheets begin a formula."""
 
 
 def plain(value: Any) -> Any:
@@ -47,8 +50,9 @@ def write_geojson(frame: gpd.GeoDataFrame, file: Path) -> None:
         {"type": "Feature", "properties": plain(record), "geometry": _geometry(shape)}
         for record, shape in zip(records, world, strict=True)
     ]
-    bounds = [round(float(v), DIGITS) for v in shapely.total_bounds(world)]
-    body = {"type": "FeatureCollection", "bbox": bounds, "features": features}
+    body: dict[str, Any] = {"type": "FeatureCollection", "features": features}
+    if features:
+        body["bbox"] = [round(float(v), DIGITS) for v in shapely.total_bounds(world)]
     file.write_text(json.dumps(body, ensure_ascii=False, allow_nan=False), encoding="utf-8")
 
 
@@ -58,6 +62,16 @@ def _geometry(shape: shapely.Geometry) -> Any:
 
     mapping = json.loads(shapely.to_geojson(shape))
     return {"type": mapping["type"], "coordinates": rounded(mapping["coordinates"])}
+
+
+def write_csv(frame: pd.DataFrame, file: Path) -> None:
+    """Write a table that spreadsheets open as it is: UTF-8 with its mark, text that would be a formula behind an apostrophe."""
+
+    def plain_text(value: Any) -> Any:
+        return f"'{value}" if isinstance(value, str) and value.startswith(FORMULA) else value
+
+    safe = frame.map(plain_text).set_axis([plain_text(name) for name in frame.columns], axis=1)
+    safe.to_csv(file, index=False, encoding="utf-8-sig")
 
 
 def read_geojson(file: Path) -> gpd.GeoDataFrame:

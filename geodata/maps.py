@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
 from typing import Any
@@ -14,6 +14,7 @@ import geopandas as gpd
 import matplotlib as mpl
 import shapely
 from branca.element import MacroElement
+from folium.plugins import DualMap
 from folium.template import Template
 
 from geodata.export import plain
@@ -23,6 +24,8 @@ EMPTY = "#E8E8E8"
 """Colour of parcels without a building."""
 RAMP = "viridis"
 """Perceptually even and readable for the colour-blind."""
+MARKED = "#111111"
+"""Outline of parcels to look at."""
 OPACITY = 0.6
 """Of fields that lie over the parcels."""
 LEAFLET = "https://cdn.jsdelivr.net/npm/leaflet@1.9.4/dist/"
@@ -233,6 +236,7 @@ def plan_map(
     notes: Sequence[str] = (),
     attribution: str = "",
     overlays: Sequence[Overlay] = (),
+    marks: Mapping[str, Sequence[str]] | None = None,
 ) -> folium.Map:
     """Draw a plan: uses, mix, storeys and actions of the plan, and the uses of today, as views to switch.
 
@@ -250,6 +254,8 @@ def plan_map(
         What a reader must know, such as where a number is illustrative.
     overlays : sequence of Overlay
         Fields to switch on over any view, one at a time, each with its legend; none is on at first.
+    marks : mapping, optional
+        Parcels that are outlined, and what is said of each when pointed at.
 
     Returns
     -------
@@ -305,11 +311,111 @@ def plan_map(
             "opacity": OPACITY,
         }
     ).add_to(chart)
+    if marks:
+        _outlined(world[world["parcel_id"].isin(marks)], marks).add_to(chart)
     _Attribution(source).add_to(chart)
     root: Any = chart.get_root()
     # What is added here is a template once more.
-    root.header.add_child(folium.Element(STYLE + f"<title>{escape(title).replace('{', '&#123;')}</title>"))
+    root.header.add_child(folium.Element(STYLE + f"<title>{_shown(title)}</title>"))
     return chart
+
+
+def _shown(text: str) -> str:
+    """Escape text for HTML that Folium passes through a template once more."""
+    return escape(str(text)).replace("{", "&#123;")
+
+
+def _outlined(parcels: gpd.GeoDataFrame, marks: Mapping[str, Sequence[str]]) -> folium.GeoJson:
+    """Return a layer of outlines that say something when pointed at and let clicks inside them through."""
+    said = [_shown("; ".join(marks[name])) for name in parcels["parcel_id"]]
+    layer = gpd.GeoDataFrame({"said": said}, geometry=parcels.geometry.to_numpy(), crs=parcels.crs)
+    return folium.GeoJson(
+        layer,
+        style_function=lambda _: {"fill": False, "color": MARKED, "weight": 4},
+        tooltip=folium.GeoJsonTooltip(["said"], labels=False, sticky=True),
+    )
+
+
+def compared_map(
+    sides: Sequence[tuple[str, gpd.GeoDataFrame]],
+    uses: Mapping[str, tuple[str, str]],
+    changed: Collection[str],
+    title: str,
+    attribution: str = "",
+) -> DualMap:
+    """Draw two plans side by side by dominant use, moved together; parcels that differ are outlined.
+
+    Parameters
+    ----------
+    sides : two of (name, GeoDataFrame)
+        ``parcel_id``, ``action``, ``dominant_use``, ``floors``, ``gfa_m2``. Any CRS.
+    uses : mapping
+        Label and colour of each use, and of none, which is the empty text.
+    changed : collection of str
+        Parcels to outline.
+    """
+    source = " | ".join(filter(None, [escape(attribution), "Plans: Upstairs"]))
+    worlds = [frame.to_crs(4326) for _, frame in sides]
+    west, south, east, north = worlds[0].total_bounds
+    chart = DualMap(location=[(south + north) / 2, (west + east) / 2], tiles=None, zoom_start=16, control_scale=True)  # type: ignore[no-untyped-call]  # folium is untyped
+    for part, (name, _), world in zip((chart.m1, chart.m2), sides, worlds, strict=True):
+        folium.TileLayer("OpenStreetMap", control=False, opacity=0.35).add_to(part)
+        shown = world[["action", "floors", "gfa_m2", "geometry"]].reset_index(drop=True)
+        shown["parcel_id"] = [_shown(name) for name in world["parcel_id"]]
+        shown["action"] = [_shown(action) for action in world["action"]]
+        shown["use"] = [_shown(uses[use][0]) for use in world["dominant_use"].fillna("")]
+        shown["colour"] = [uses[use][1] for use in world["dominant_use"].fillna("")]
+        shown["differs"] = world["parcel_id"].isin(changed).to_numpy()
+        folium.GeoJson(
+            shown,
+            style_function=lambda f: {
+                "fillColor": f["properties"]["colour"],
+                "fillOpacity": 0.85,
+                "color": MARKED if f["properties"]["differs"] else "#666666",
+                "weight": 3 if f["properties"]["differs"] else 0.5,
+            },
+            tooltip=folium.GeoJsonTooltip(
+                ["parcel_id", "use", "action", "floors", "gfa_m2"], ["parcel", "use", "action", "floors", "m²"]
+            ),
+        ).add_to(part)
+        part.fit_bounds([[south, west], [north, east]])
+        _Caption(name, [uses[use] for use in uses]).add_to(part)
+        _Attribution(source).add_to(part)
+    root: Any = chart.get_root()
+    root.header.add_child(folium.Element(f"<title>{_shown(title)}</title>"))
+    return chart
+
+
+class _Caption(MacroElement):
+    """Name of a side and its legend, in the corner."""
+
+    _template = Template(
+        """{% macro script(this, kwargs) %}
+        (function () {
+          var box = L.control({position: "bottomleft"});
+          box.onAdd = function () {
+            var div = L.DomUtil.create("div");
+            div.style.cssText = "background:#fff;padding:6px 8px;border-radius:4px;font:13px sans-serif";
+            var head = div.appendChild(document.createElement("b"));
+            head.textContent = {{ this.name }};
+            {{ this.uses }}.forEach(function (use) {
+              var line = div.appendChild(document.createElement("div"));
+              var mark = line.appendChild(document.createElement("span"));
+              mark.style.cssText = "display:inline-block;width:12px;height:12px;margin-right:6px;background:" + use[1];
+              line.appendChild(document.createTextNode(use[0]));
+            });
+            var last = div.appendChild(document.createElement("div"));
+            last.textContent = "outlined: differs";
+            return div;
+          };
+          box.addTo({{ this._parent.get_name() }});
+        })();
+        {% endmacro %}"""
+    )
+
+    def __init__(self, name: str, uses: Sequence[tuple[str, str]]) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]  # branca is untyped
+        self.name, self.uses = _script(name), _script([list(use) for use in uses])
 
 
 class _Attribution(MacroElement):

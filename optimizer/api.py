@@ -14,8 +14,9 @@ import pandas as pd
 
 from geodata.walking import WalkingNetwork
 from optimizer.audit import recompute, relative_gap
+from optimizer.diagnose import plainly_impossible, unsatisfied
 from optimizer.district import District, read_district
-from optimizer.errors import SolverError
+from optimizer.errors import InfeasibleError, SolverError
 from optimizer.interrupt import undisturbed
 from optimizer.laws import MEASURES
 from optimizer.memory import check_memory
@@ -75,7 +76,12 @@ def solve(
     district = read_district(asked, parcels, streets, network=network)
     check_memory(district, asked)
     problem = assemble(asked, district)
-    solution = solve_problem(problem, report, scheduler)
+    if plainly_impossible(asked, district):
+        raise unsatisfied(asked, district)
+    try:
+        solution = solve_problem(problem, report, scheduler)
+    except InfeasibleError:
+        raise unsatisfied(asked, district) from None
     with undisturbed():
         action, floors = read_solution(problem.model, solution.x)
         plan = Plan(asked, district, action, floors, {})

@@ -17,9 +17,11 @@ from optimizer import __version__, screen
 from optimizer.api import check as check_study
 from optimizer.api import solve as solve_study
 from optimizer.audit import audit_folder
+from optimizer.compare import read_plans
+from optimizer.diagnose import Diagnosis
 from optimizer.district import read_district
-from optimizer.errors import StudyError, UpstairsError, known_name
-from optimizer.files import check_target, redraw, write_plan, write_pollution
+from optimizer.errors import InfeasibleError, StudyError, UpstairsError, known_name
+from optimizer.files import check_target, redraw, write_comparison, write_diagnosis, write_plan, write_pollution
 from optimizer.interrupt import undisturbed
 from optimizer.pollution import measures
 from optimizer.problem import assemble
@@ -77,7 +79,13 @@ def _solve(study: Study, folder: Path, quiet: bool, scheduler: str | None = None
         # A plan that was searched for must not be lost to a raster that cannot be.
         grid_of(study, read_parcels(study.parcel_source()).frame.total_bounds)
     with screen.progress(err, quiet) as report:
-        plan = solve_study(study, report=report, scheduler=scheduler)
+        try:
+            plan = solve_study(study, report=report, scheduler=scheduler)
+        except InfeasibleError as error:
+            if error.diagnosis is not None:
+                told = _written(study, error.diagnosis, folder)
+                raise InfeasibleError(f"{error}\n{told}", error.diagnosis) from None
+            raise
     with undisturbed(), screen.doing(err, quiet) as say:
         write_plan(plan, folder, say)
     audit = audit_folder(folder)
@@ -95,6 +103,15 @@ def _solve(study: Study, folder: Path, quiet: bool, scheduler: str | None = None
         rasters = sum(file.suffix == ".tif" for file in folder.iterdir())
         if rasters:
             out.print(f"Rasters: {rasters} of noise and air in {folder}", highlight=False, markup=False, soft_wrap=True)
+
+
+def _written(study: Study, found: Diagnosis, folder: Path) -> str:
+    """Write a diagnosis where that can be done; return where, or why not."""
+    try:
+        write_diagnosis(study, found, folder)
+    except StudyError as error:
+        return f"Not written: {error}"
+    return f"Written: {folder / 'diagnosis.json'}" + (f", {folder / 'where.html'}" if found.cheapest else "")
 
 
 def _faults(faults: list[str], folder: Path) -> None:
@@ -176,7 +193,7 @@ def solve(
 def audit(folder: PlanFolder) -> None:
     """Recompute every index and rule of a plan from its files alone."""
     found = audit_folder(folder)
-    out.print(screen.indices(found.existing, found.indices))
+    out.print(screen.indices({"today": found.existing, "plan": found.indices}, "Today and planned"))
     out.print(screen.scoreboard(found.existing, found.indices))
     screen.rules(out, found)
     for note in found.notes:
@@ -207,6 +224,25 @@ def show_rulesets(
     else:
         known_name(name, list(rulesets()), "rulesets NAME")
         screen.ruleset(out, name)
+
+
+@app.command()
+def compare(
+    folders: Annotated[
+        list[Path],
+        typer.Argument(metavar="DIR DIR ...", help="Plans; the first is compared with the others.", show_default=False),
+    ],
+    folder: Annotated[
+        Path | None, typer.Option("--out", metavar="DIR", help="Write tables, changes and a map there.")
+    ] = None,
+) -> None:
+    """Set plans side by side: indices, floors that differ by parcel and use, a map of both."""
+    found = read_plans(folders)
+    if folder is not None:
+        write_comparison(found, folder)
+    screen.compared(out, found)
+    if folder is not None:
+        out.print(f"Map:     {folder / 'compare.html'}", highlight=False, markup=False, soft_wrap=True)
 
 
 @app.command("map")

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Collection
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from optimizer.diagnose import Diagnosis
 
 
 class UpstairsError(Exception):
@@ -17,9 +21,19 @@ class StudyError(UpstairsError):
 
 
 class InfeasibleError(UpstairsError):
-    """No plan satisfies the rules."""
+    """No plan satisfies the rules.
+
+    Attributes
+    ----------
+    diagnosis : Diagnosis or None
+        Why, and what would have to give (`optimizer.diagnose`).
+    """
 
     exit_status = 3
+
+    def __init__(self, message: str, diagnosis: Diagnosis | None = None) -> None:
+        super().__init__(message)
+        self.diagnosis = diagnosis
 
 
 class LimitError(UpstairsError):

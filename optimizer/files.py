@@ -6,18 +6,20 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import geopandas as gpd
 import numpy as np
+import pandas as pd
 import tomli_w
 
-from geodata.export import plain, qml_categorised, read_geojson, write_geojson, write_geopackage
-from geodata.maps import EMPTY, UseStyle, plan_map
+from geodata.export import plain, qml_categorised, read_geojson, write_csv, write_geojson, write_geopackage
+from geodata.maps import EMPTY, UseStyle, compared_map, plan_map
 from optimizer.errors import StudyError
+from optimizer.indices import index_rows
 from optimizer.pollution import FILES as RASTERS
 from optimizer.pollution import Say, overlays, write_rasters
 from optimizer.scene import Scene, scene_of_folder
@@ -26,11 +28,17 @@ from optimizer.surroundings import receptor_tables
 if TYPE_CHECKING:
     import folium
 
+    from optimizer.compare import Comparison
+    from optimizer.diagnose import Diagnosis
     from optimizer.plan import Plan
     from optimizer.study import Study
 
 FILES = ("plan.geojson", "plan.gpkg", "map.html", "result.json", "study.toml")
 """Of every plan; one whose rules look at pollution has rasters too, see `optimizer.pollution.FILES`."""
+DIAGNOSIS = ("diagnosis.json", "where.html")
+"""Where there is no plan, beside the study."""
+COMPARISON = ("changes.geojson", "changes.csv", "uses.csv", "indices.csv", "compare.html")
+"""Of plans beside one another."""
 
 
 def percent(gap: float | None) -> str:
@@ -46,9 +54,14 @@ def check_target(folder: Path) -> None:
     StudyError
         When it holds something that is not a plan.
     """
-    if folder.is_file() or (folder.is_dir() and any(folder.iterdir()) and not (folder / "result.json").is_file()):
+    if folder.is_file() or (folder.is_dir() and any(folder.iterdir()) and not _ours(folder)):
         raise StudyError(f"{folder}: exists and holds no plan; name another folder with --out")
     _check_writable(folder)
+
+
+def _ours(folder: Path) -> bool:
+    """Whether a folder holds a plan, or the reason why there is none."""
+    return any((folder / name).is_file() for name in ("result.json", "diagnosis.json"))
 
 
 def _check_writable(folder: Path) -> None:
@@ -88,6 +101,36 @@ def write_plan(plan: Plan, folder: Path, say: Say | None = None) -> Path:
     return folder
 
 
+def write_diagnosis(study: Study, found: Diagnosis, folder: Path) -> Path:
+    """Write why no plan satisfies a study's rules; all of it or nothing.
+
+    ``diagnosis.json``, the study, and a map of where the cheapest way out lets rules give, where there is one.
+
+    Raises
+    ------
+    StudyError
+        When the folder holds a plan, which stays, or something else, or cannot be written.
+    """
+    _check_only(folder, (*DIAGNOSIS, "study.toml"), "a diagnosis")
+    with _drafted(folder) as draft:
+        (draft / "study.toml").write_text(tomli_w.dumps(study.to_dict()), encoding="utf-8")
+        (draft / "diagnosis.json").write_text(
+            json.dumps(plain(found.to_dict()), indent=2, ensure_ascii=False) + "\n", encoding="utf-8"
+        )
+        if found.cheapest is not None:
+            way = found.cheapest
+            plan_map(
+                way.plan.to_frame(),
+                uses=_styles(study),
+                title=f"{study.name}: what would have to give",
+                facts=[(give.rule, str(give)) for give in way.gives],
+                notes=["Not a plan: it breaks rules where outlined, and proximity and mixing were not looked at."],
+                attribution=study.attribution,
+                marks=way.marks(),
+            ).save(str(draft / "where.html"))
+    return folder
+
+
 @contextmanager
 def _drafted(folder: Path) -> Iterator[Path]:
     """Give a folder to write into whose files then move to their place; rasters that are there and not in it go."""
@@ -101,10 +144,10 @@ def _drafted(folder: Path) -> Iterator[Path]:
         draft.chmod(0o755)
         if folder.is_dir():
             new = {file.name for file in draft.iterdir()}
-            for name in (*FILES, *RASTERS):
+            for name in (*FILES, *DIAGNOSIS, *COMPARISON, *RASTERS):
                 if name in new:
                     (draft / name).replace(folder / name)
-                elif name in RASTERS:
+                elif name in (*DIAGNOSIS, *RASTERS):
                     (folder / name).unlink(missing_ok=True)
         else:
             draft.replace(folder)
@@ -154,9 +197,42 @@ def _check_raster_target(folder: Path) -> None:
         raise StudyError(
             f"{folder}: holds a plan, whose rasters `upstairs pollution {folder}` writes; name another folder"
         )
-    if folder.is_file() or (folder.is_dir() and {file.name for file in folder.iterdir()} - set(RASTERS)):
-        raise StudyError(f"{folder}: exists and holds other things than rasters; name another folder with --out")
+    _check_only(folder, RASTERS, "rasters")
+
+
+def _check_only(folder: Path, names: Sequence[str], what: str) -> None:
+    """Make sure that a folder holds nothing else than some files and can be written."""
+    if folder.is_file() or (folder.is_dir() and {file.name for file in folder.iterdir()} - set(names)):
+        raise StudyError(f"{folder}: exists and holds other things than {what}; name another folder with --out")
     _check_writable(folder)
+
+
+def write_comparison(found: Comparison, folder: Path) -> Path:
+    """Write a comparison of plans: what changed by parcel (GeoJSON, CSV), uses and indices (CSV), a map of two sides.
+
+    Raises
+    ------
+    StudyError
+        When the folder holds something else or cannot be written.
+    """
+    _check_only(folder, COMPARISON, "a comparison")
+    with _drafted(folder) as draft:
+        write_geojson(found.changes, draft / "changes.geojson")
+        write_csv(pd.DataFrame(found.changes.drop(columns="geometry")), draft / "changes.csv")
+        write_csv(found.moves, draft / "uses.csv")
+        names = [plan.name for plan in found.plans]
+        rows = index_rows([plan.result["indices"] for plan in found.plans])
+        table = [(label.strip(), unit, *values) for label, unit, _, values in rows]
+        write_csv(
+            pd.DataFrame(table, columns=["index", "unit", *(f"plan {name}" for name in names)]), draft / "indices.csv"
+        )
+        changed = {name: set(part["parcel_id"]) for name, part in found.changes.groupby("plan")}
+        sides = [(plan.name, plan.parcels) for plan in (found.plans[0], found.plans[-1])]
+        title = f"{names[0]} and {names[-1]}"
+        styles = {name: style for plan in found.plans for name, style in _categories(plan.study).items()}
+        credits = "; ".join(dict.fromkeys(filter(None, (plan.study.attribution for plan in found.plans))))
+        compared_map(sides, styles, changed.get(names[-1], set()), title, credits).save(str(draft / "compare.html"))
+    return folder
 
 
 def _around(plan: Plan) -> dict[str, gpd.GeoDataFrame]:
@@ -203,13 +279,17 @@ def draw(study: Study, frame: gpd.GeoDataFrame, result: dict[str, Any], rasters:
     ]
     return plan_map(
         frame,
-        uses=[UseStyle(name, use.label, use.colour) for name, use in study.uses.items()],
+        uses=_styles(study),
         title=study.name,
         facts=facts,
         notes=[*study.notes, *_illustrative(study)],
         attribution=study.attribution,
         overlays=overlays(study, rasters) if rasters else (),
     )
+
+
+def _styles(study: Study) -> list[UseStyle]:
+    return [UseStyle(name, use.label, use.colour) for name, use in study.uses.items()]
 
 
 def _illustrative(study: Study) -> list[str]:

@@ -224,6 +224,8 @@ class Model:
         Floor area that rules let redeveloped parcels have beyond their ratio, model units.
     notes : list of str
         What rules have to say of how they were written down.
+    misses : list of (rule, columns, names)
+        What rules with a price are missed by, each in the rule's own unit.
     """
 
     def __init__(self, district: District, actions: frozenset[str], rules: Sequence[Rule] = ()) -> None:
@@ -292,6 +294,7 @@ class Model:
         self._emitted: dict[tuple[float, ...], Ints] = {}
         self.notes = d.around.notes
         self.allowances: list[tuple[Ints, Ints, Floats]] = []
+        self.misses: list[tuple[Rule, Ints, tuple[str, ...]]] = []
 
     def _floors(self, kind: str, limit: Ints) -> Ints:
         columns = self.program.columns(self._by_use(kind), upper=limit.ravel().astype(float), integer=True)

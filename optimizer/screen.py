@@ -6,7 +6,7 @@ import inspect
 import json
 import math
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +18,7 @@ from rich.table import Table
 from rich.text import Text
 
 from optimizer.files import percent
+from optimizer.indices import index_rows
 from optimizer.laws import MEASURES
 from optimizer.rules import Check, Rule, rule_kinds
 from optimizer.rulesets import MEANING, rulesets
@@ -27,6 +28,7 @@ from optimizer.study import INTERNAL
 if TYPE_CHECKING:
     from geodata.repairs import Finding
     from optimizer.audit import Audit
+    from optimizer.compare import Comparison
     from optimizer.district import District
 
 LINE_EVERY = 5.0
@@ -162,40 +164,33 @@ def summary(console: Console, result: dict[str, Any]) -> None:
         f"({result['status']}, {result['seconds']:.1f} s, {result['solver']})",
         highlight=False,
     )
-    console.print(indices(result["existing"], result["indices"]))
+    console.print(indices({"today": result["existing"], "plan": result["indices"]}, "Today and planned"))
     console.print(scoreboard(result["existing"], result["indices"]))
 
 
-def indices(before: dict[str, Any], after: dict[str, Any]) -> Table:
-    """Return a table of indices today and in the plan."""
-    table = Table("index", "unit", title="Today and planned", title_justify="left")
-    table.add_column("today", justify="right")
-    table.add_column("plan", justify="right")
-
-    def row(label: str, unit: str, *path: str, style: str) -> None:
-        old, new = before, after
-        for key in path:
-            old, new = old[key], new[key]
-        table.add_row(Text(label), unit, format(old, style), format(new, style))
-
-    row("proximity", "0 to 1", "proximity", "index", style=".3f")
-    for key, label in (
-        ("same_building", "  demand met upstairs"),
-        ("next_door", "  next door, up to 50 m"),
-        ("within_400_m", "  50 to 400 m"),
-        ("further", "  further"),
-        ("unserved", "  not met"),
-    ):
-        row(label, "share", "proximity", "shares", key, style=".1%")
-    for key in ("building", "block", "neighbourhood"):
-        row(f"mixing by {key}", "0 to 1", "mixing", key, style=".3f")
-    row("floor area", "m²", "density", "floor_area_m2", style=",.0f")
-    for use in after["floor_area_m2"]:
-        row(f"  {use}", "m²", "floor_area_m2", use, style=",.0f")
-    row("floor area ratio", "m²/m²", "density", "far", style=".2f")
-    row("jobs", "jobs", "density", "jobs", style=",.0f")
-    row("homes", "homes", "density", "homes", style=",.0f")
+def indices(states: Mapping[str, dict[str, Any]], title: str) -> Table:
+    """Return a table of the indices of some states of a district, a column each."""
+    table = Table("index", "unit", title=title, title_justify="left")
+    for name in states:
+        table.add_column(Text(name), justify="right")
+    for label, unit, style, values in index_rows(list(states.values())):
+        table.add_row(Text(label), unit, *(format(value, style) for value in values))
     return table
+
+
+def compared(console: Console, found: Comparison) -> None:
+    """Print the indices of plans side by side, which uses moved, and what the gaps leave open."""
+    console.print(indices({plan.name: plan.result["indices"] for plan in found.plans}, "Plans"))
+    table = Table("plan", "use", title=f"Floor area against {found.plans[0].name}, m²", title_justify="left")
+    for heading in ("before", "after", "gained", "lost"):
+        table.add_column(heading, justify="right")
+    for row in found.moves.itertuples():
+        table.add_row(Text(row.plan), Text(row.use), *(f"{value:,.0f}" for value in row[3:]))
+    console.print(table)
+    for plan in found.plans[1:]:
+        count = int((found.changes["plan"] == plan.name).sum())
+        console.print(f"{count:,} parcels differ between {found.plans[0].name} and {plan.name}.", highlight=False)
+    notes(console, found.sentences)
 
 
 def scoreboard(before: dict[str, Any], after: dict[str, Any]) -> Table:

@@ -16,10 +16,9 @@ from optimizer.errors import InfeasibleError, LimitError, SolverError
 from optimizer.highs import Answer, Clock, load, run, start_from
 from optimizer.mixing import exact_entropy, slack
 from optimizer.model import SCORE, Arrays
-from optimizer.problem import Problem, assemble
+from optimizer.problem import Problem
 from optimizer.pulp_bridge import run_solver, solver_by_name
 from optimizer.relaxation import Relaxation
-from optimizer.rules import Rule
 from optimizer.search import choose_tile, kept, nearest, round_by_prices, search_tile, today
 from optimizer.stacks import MOST, count
 
@@ -220,7 +219,7 @@ class _Run:
         if self.x is not None:
             return
         if answer.status == "infeasible":
-            raise InfeasibleError(explain(self.problem, self.clock))
+            raise InfeasibleError("no plan satisfies the rules")
         if answer.status.startswith("failed"):
             raise SolverError(f"HiGHS {answer.status}; try --solver CBC, or report this study")
 
@@ -351,7 +350,7 @@ class _Run:
             self.tell(name)
             status, x = run_solver(arrays, name, self.gap / 4, max(self.clock.left, 1.0), self.threads)
             if status == "infeasible" and self.x is None:
-                raise InfeasibleError(explain(self.problem, self.clock))
+                raise InfeasibleError("no plan satisfies the rules")
             if x is None:
                 return
             if status == "optimal" and self.clock.left > 0:
@@ -396,29 +395,3 @@ def solve_problem(problem: Problem, report: Report | None = None, scheduler: str
     if state.x is None:
         raise LimitError(f"stopped after {clock.elapsed:.0f} s without a plan; raise --time-limit, or loosen a rule")
     return Solution(state.x, state.bound, state.bound >= state.most, clock.elapsed, name, clock.stopped)
-
-
-def explain(problem: Problem, clock: Clock) -> str:
-    """Return which rules stand in the way, found by leaving each out of the relaxation in turn."""
-    study = problem.study
-
-    def possible(rules: list[Rule]) -> bool:
-        asked = assemble(study.model_copy(update={"rules": rules}), problem.district).arrays()
-        return run(load(asked, relaxed=True, threads=study.solve.threads), clock, clock.left).status == "optimal"
-
-    if possible(study.rules):
-        return (
-            "no plan satisfies the rules with whole floors, though fractions of floors would; widen a bound of the "
-            "programme, or allow smaller plates (sites.plate)"
-        )
-    ways = [
-        f"rules[{i}] ({rule.label})"
-        for i, rule in enumerate(study.rules)
-        if clock.left > 0 and possible([*study.rules[:i], *study.rules[i + 1 :]])
-    ]
-    if ways:
-        return f"no plan satisfies the rules; without {' or without '.join(ways)} the others could be met (fractions of floors allowed)"
-    return (
-        "no plan satisfies the rules, and leaving out any one of them does not help: "
-        f"{', '.join(rule.label for rule in study.rules) or 'only the limits of parcels are left'} and the parcels' limits"
-    )

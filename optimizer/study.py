@@ -224,6 +224,12 @@ class SolveSection(Section):
     seed: Annotated[int, Field(ge=0)] = 0
 
 
+class DiagnoseSection(Section):
+    """What it costs that a rule gives, where no plan satisfies all of them."""
+
+    prices: dict[str, Annotated[float, Field(gt=0)]] = {}
+
+
 class Study(Section):
     """Everything that is asked: a value, validated once."""
 
@@ -242,6 +248,7 @@ class Study(Section):
     rules: list[Any] = []
     numbers: list[Sourced] = []
     solve: SolveSection = SolveSection()
+    diagnose: DiagnoseSection = DiagnoseSection()
     folder: Path = Field(default=Path(), exclude=True)
 
     @field_validator("uses", mode="before")
@@ -328,6 +335,8 @@ class Study(Section):
         weights = self.objective
         if weights.proximity + weights.mixing + weights.density + sum(rule.most_reward for rule in self.rules) <= 0:
             raise StudyError("objective: every weight is 0; give at least one of proximity, mixing and density")
+        for name in self.diagnose.prices:
+            known_name(name, [rule.label for rule in self.rules], "diagnose.prices")
         for rule_error in (rule.contradiction(self.rules) for rule in self.rules):
             if rule_error:
                 raise StudyError(rule_error)

@@ -357,6 +357,22 @@ class Rule(BaseModel):
         """Return the rule as a study writes it."""
         return {"kind": self.kind, **self.model_dump(mode="json", exclude_none=True, exclude_defaults=True)}
 
+    def missed(self, model: Model, names: Sequence[str], *, upper: ArrayLike = np.inf, times: float = 1.0) -> Ints:
+        """Add columns, shape (names,), of what the rule is missed by, at so many times its price; the model keeps them.
+
+        Parameters
+        ----------
+        names : sequence of str
+            Side and place of each.
+        """
+        from optimizer.model import SCORE
+
+        assert self.price is not None, "only what has a price can be missed"
+        full = [f"{self.label}_{name}" for name in names]
+        columns = model.program.columns(full, upper=upper, cost=-SCORE * self.price * times)
+        model.misses.append((self, columns, tuple(names)))
+        return columns
+
     def rows(
         self,
         model: Model,
@@ -377,8 +393,6 @@ class Rule(BaseModel):
         unit : float or array, one a row
             Model units of one unit that the rule is missed by.
         """
-        from optimizer.model import SCORE
-
         slack: list[tuple[ArrayLike, ArrayLike, ArrayLike]] = []
         if self.price is not None:
             each = np.broadcast_to(np.asarray(unit, dtype=float), (len(names),))
@@ -386,9 +400,7 @@ class Rule(BaseModel):
                 finite = np.isfinite(np.broadcast_to(np.asarray(bound, dtype=float), (len(names),)))
                 limited = np.flatnonzero(finite)
                 if len(limited):
-                    columns = model.program.columns(
-                        [f"{self.label}_{side}_{names[int(i)]}" for i in limited], cost=-SCORE * self.price
-                    )
+                    columns = self.missed(model, [f"{side}_{names[int(i)]}" for i in limited])
                     slack.append((limited, columns, sign * each[limited]))
         model.program.rows(
             [f"{self.label}_{name}" for name in names], *terms, *slack, lower=lower, upper=upper, lazy=lazy

@@ -141,7 +141,6 @@ class EmissionQuota(Rule):
         One binary a plot and class, y_c = 1 where the quota is that class or a higher one: y_c >= y_(c + 1).
         """
         from geodata.sites import inner_points
-        from optimizer.model import SCORE
         from optimizer.reference import most_floor_area
 
         d, program = model.district, model.program
@@ -183,8 +182,8 @@ class EmissionQuota(Rule):
         if self.price is not None:
             # Only beyond the highest class is anything missed, so that a plot cannot buy itself a lower one.
             beyond = np.maximum(most / unit - 1.0, 0.0)
-            cost = -SCORE * self.price * len(metrics)
-            slack = program.columns([f"{n}_over" for n in names], upper=beyond, cost=cost)
+            missed = [f"{metrics[0]}_{i}_over" for i in ids]
+            slack = self.missed(model, missed, upper=beyond, times=len(metrics))
             over = [(row, slack, -1.0)]
             program.rows([f"{n}_over" for n in names], (row, slack, 1.0), (row, reached[row, top], -beyond), upper=0.0)
         emitted = model.weighted_floor(weights, of_site, scale=1.0)

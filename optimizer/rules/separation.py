@@ -186,13 +186,10 @@ class Separation(Rule):
         )
 
     def _slack(self, model: Model, line: Distance, i: Ints, j: Ints) -> tuple[list[str], Ints | None]:
-        from optimizer.model import SCORE
-
         site = model.site_names
-        names = [f"{self.label}_{line.use}_{site[a]}_{line.from_}_{site[b]}" for a, b in zip(i, j, strict=True)]
-        if self.price is None:
-            return names, None
-        return names, model.program.columns([f"{n}_missed" for n in names], cost=-SCORE * self.price)
+        names = [f"{line.use}_{site[a]}_{line.from_}_{site[b]}" for a, b in zip(i, j, strict=True)]
+        slack = None if self.price is None else self.missed(model, [f"{n}_missed" for n in names])
+        return [f"{self.label}_{n}" for n in names], slack
 
     def check(self, evidence: Evidence) -> Iterator[Check]:
         """Measure from every building of a protected use to all that hold the other, line by line."""

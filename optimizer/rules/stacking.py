@@ -196,16 +196,13 @@ class Stacking(Rule):
 
     def _open_ground_floors(self, stacks: _Stacks) -> None:
         """Put an allowed use under every other; what a building misses is one slack that all its rows share."""
-        from optimizer.model import SCORE
-
         if not self.at_grade:
             return
         program, everywhere = stacks.model.program, np.ones(len(stacks.sites), dtype=bool)
         label = f"{self.label}_{{}}"
         slack = None
         if self.price is not None:
-            names = [label.format(n) for n in stacks.names("missed_grade", everywhere)]
-            slack = program.columns(names, cost=-SCORE * self.price)
+            slack = self.missed(stacks.model, stacks.names("missed_grade", everywhere))
         allowed = np.array([use in self.at_grade for use in stacks.order])
         for u, use in enumerate(stacks.order):
             if use not in self.at_grade:

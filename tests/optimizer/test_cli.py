@@ -137,9 +137,22 @@ def test_no_plan_is_status_3_and_no_time_status_4(place, tmp_path):
     ended = upstairs("solve", study, "--out", tmp_path / "out", cwd=place)
     assert ended.returncode == 3
     assert "programme" in ended.stderr
-    ended = upstairs("solve", place / "town/study.toml", "--out", tmp_path / "out", "--time-limit", 0.1, cwd=place)
+    assert {file.name for file in (tmp_path / "out").iterdir()} == {"diagnosis.json", "study.toml", "where.html"}
+    told = json.loads((tmp_path / "out/diagnosis.json").read_text())
+    (conflict,) = told["conflict"]
+    (give,) = told["alone"][0]["way"]["gives"]
+    assert conflict["rule"] == give["rule"] == "programme" and told["irreducible"]
+    assert 0 < give["value"] < give["limit"]
+    solved = upstairs("solve", place / "town/study.toml", "--out", tmp_path / "out", "--gap", 0.3, cwd=place)
+    assert solved.returncode == 0, solved.stderr
+    assert (tmp_path / "out/result.json").exists() and not (tmp_path / "out/diagnosis.json").exists()
+    plan = (tmp_path / "out/result.json").read_bytes()
+    ended = upstairs("solve", study, "--out", tmp_path / "out", cwd=place)
+    assert ended.returncode == 3 and "Not written" in ended.stderr
+    assert (tmp_path / "out/result.json").read_bytes() == plan and not (tmp_path / "out/diagnosis.json").exists()
+    ended = upstairs("solve", place / "town/study.toml", "--out", tmp_path / "new", "--time-limit", 0.1, cwd=place)
     assert ended.returncode in (0, 4)
-    assert (ended.returncode == 0) == (tmp_path / "out").exists()
+    assert (ended.returncode == 0) == (tmp_path / "new").exists()
 
 
 @pytest.mark.parametrize("times", [1, 3])

@@ -1,0 +1,156 @@
+"""Plans beside one another: which floors differ where, and what that does to the indices."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import geopandas as gpd
+import numpy as np
+import pandas as pd
+
+from optimizer.errors import StudyError
+from optimizer.files import read_folder
+from optimizer.rules import Rule
+
+if TYPE_CHECKING:
+    from optimizer.study import Study
+
+SAME = 0.05
+"""Floor area of a use by which a parcel does not change, m²: files round to less."""
+OF_OBJECTIVE = ("objective", "linkages", "uses")
+"""What two studies must have in common for their scores to be of one kind."""
+
+
+@dataclass(frozen=True)
+class Written:
+    """A plan as its files tell it.
+
+    Attributes
+    ----------
+    name : str
+        Of its folder.
+    parcels : GeoDataFrame, index parcel_id
+        Of ``plan.geojson``.
+    result : dict
+    """
+
+    name: str
+    study: Study
+    parcels: gpd.GeoDataFrame
+    result: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Plans set against the first of them."""
+
+    plans: tuple[Written, ...]
+
+    @property
+    def uses(self) -> list[str]:
+        """Uses of any of the plans."""
+        return list(dict.fromkeys(use for plan in self.plans for use in plan.study.uses))
+
+    @cached_property
+    def changes(self) -> gpd.GeoDataFrame:
+        """One row a plan and parcel that differs from the first plan, m².
+
+        ``plan``, ``parcel_id``, ``action_before``, ``action``, ``dominant_use_before``, ``dominant_use``,
+        ``floors_before``, ``floors``, and the change of floor area by use, ``change_<use>``.
+        """
+        first, parts = self.plans[0], []
+        for plan in self.plans[1:]:
+            ids = [name for name in first.parcels.index if name in plan.parcels.index]
+            old, new = first.parcels.loc[ids], plan.parcels.loc[ids]
+            change = self.floor_area(new) - self.floor_area(old)
+            table = {"plan": plan.name, "parcel_id": ids}
+            for column in ("action", "dominant_use", "floors"):
+                table[f"{column}_before"] = old[column].to_numpy()
+                table[column] = new[column].to_numpy()
+            table |= {f"change_{use}": change[:, u].round(2) for u, use in enumerate(self.uses)}
+            differs = (np.abs(change) > SAME).any(axis=1) | (old["action"] != new["action"]).to_numpy()
+            parts.append(gpd.GeoDataFrame(table, geometry=new.geometry.to_numpy(), crs=new.crs)[differs])
+        return gpd.GeoDataFrame(pd.concat(parts, ignore_index=True), crs=first.parcels.crs)
+
+    def floor_area(self, parcels: gpd.GeoDataFrame) -> np.ndarray:
+        """Return floor area by parcel and use, m², shape (parcels, uses); 0 of a use that the plan does not know."""
+        known = (parcels.get(f"gfa_{use}", pd.Series(0.0, index=parcels.index)) for use in self.uses)
+        return np.stack([np.asarray(column, dtype=float) for column in known], axis=1)
+
+    @cached_property
+    def moves(self) -> pd.DataFrame:
+        """One row a plan and use: floor area before and after, gained and lost by parcels that gain or lose, m²."""
+        rows, first = [], self.plans[0]
+        for plan in self.plans[1:]:
+            ids = first.parcels.index.intersection(plan.parcels.index)
+            old, new = (self.floor_area(p.parcels.loc[ids]) for p in (first, plan))
+            for u, use in enumerate(self.uses):
+                change = new[:, u] - old[:, u]
+                gained, lost = np.maximum(change, 0.0).sum(), np.maximum(-change, 0.0).sum()
+                rows.append((plan.name, use, old[:, u].sum(), new[:, u].sum(), gained, lost))
+        return pd.DataFrame(rows, columns=["plan", "use", "before_m2", "after_m2", "gained_m2", "lost_m2"])
+
+    @property
+    def sentences(self) -> list[str]:
+        """What must be said beside the numbers: parcels that are missing, and what the gaps leave open."""
+        said, first = [], self.plans[0]
+        for plan in self.plans[1:]:
+            missing = len(first.parcels.index.symmetric_difference(plan.parcels.index))
+            if missing:
+                said.append(f"{missing} parcels are in only one of {first.name} and {plan.name}; they are left out.")
+            said.append(_scores(first, plan))
+        return said
+
+
+def _scoring(plan: Written) -> list[Rule]:
+    """Return the rules that a score depends on: by the most floor area they allow, their price or their reward."""
+
+    def counts(rule: Rule) -> bool:
+        return type(rule).most_floor_area is not Rule.most_floor_area or rule.price is not None or rule.most_reward > 0
+
+    return [rule for rule in plan.study.rules if counts(rule)]
+
+
+def _scores(a: Written, b: Written) -> str:
+    """Say what scores and bounds tell of two plans."""
+    same_objective = all(getattr(a.study, part) == getattr(b.study, part) for part in OF_OBJECTIVE)
+    if not same_objective or _scoring(a) != _scoring(b) or set(a.parcels.index) != set(b.parcels.index):
+        return f"{a.name} and {b.name} differ in what a score is made of or divided by: theirs are not compared."
+    (low, high), (least, most) = ((plan.result["objective"], plan.result["bound"]) for plan in (a, b))
+    ranges = (
+        f"The best plan scores {low:.5f} to {high:.5f} under the rules of {a.name}, {least:.5f} to {most:.5f} under those "
+        f"of {b.name}"
+    )
+    if high < least or most < low:
+        return f"{ranges}: they differ by at least {max(least - high, low - most):.5f}."
+    return f"{ranges}: within these gaps both may be worth the same."
+
+
+def read_plans(folders: Sequence[Path]) -> Comparison:
+    """Read written plans to compare, the first of them with each other one.
+
+    Raises
+    ------
+    StudyError
+        When a folder holds no plan, only one is given, or two have no parcel in common.
+    """
+    if len(folders) < 2:
+        raise StudyError("compare: name the folders of two plans or more, the one to compare with first")
+    names = [folder.resolve().name for folder in folders]
+    plans = list[Written]()
+    for folder, name in zip(folders, names, strict=True):
+        study, frame, result = read_folder(folder)
+        known = name if names.count(name) == 1 else str(folder)
+        if known in [plan.name for plan in plans]:
+            raise StudyError(f"compare: {folder} is named twice")
+        plans.append(Written(known, study, frame.set_index("parcel_id", drop=False), result))
+    for plan in plans[1:]:
+        if not len(plans[0].parcels.index.intersection(plan.parcels.index)):
+            raise StudyError(
+                f"compare: {folders[0]} and {plan.name} have no parcel_id in common; are they of one district?"
+            )
+    return Comparison(tuple(plans))

@@ -1,0 +1,38 @@
+"""The indices of a district as people read them: names, units and formats."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+
+def index_rows(states: Sequence[dict[str, Any]]) -> Iterator[tuple[str, str, str, list[float]]]:
+    """Yield name, unit and format of each index, and its value in each state of a district; 0 of a use that it lacks."""
+
+    def row(label: str, unit: str, *path: str, style: str) -> tuple[str, str, str, list[float]]:
+        values = []
+        for state in states:
+            value: Any = state
+            for key in path[:-1]:
+                value = value[key]
+            value = value.get(path[-1], 0.0) if path[0] == "floor_area_m2" else value[path[-1]]
+            values.append(float(value))
+        return label, unit, style, values
+
+    yield row("proximity", "0 to 1", "proximity", "index", style=".3f")
+    for key, label in (
+        ("same_building", "  demand met upstairs"),
+        ("next_door", "  next door, up to 50 m"),
+        ("within_400_m", "  50 to 400 m"),
+        ("further", "  further"),
+        ("unserved", "  not met"),
+    ):
+        yield row(label, "share", "proximity", "shares", key, style=".1%")
+    for key in ("building", "block", "neighbourhood"):
+        yield row(f"mixing by {key}", "0 to 1", "mixing", key, style=".3f")
+    yield row("floor area", "m²", "density", "floor_area_m2", style=",.0f")
+    for use in dict.fromkeys(use for state in states for use in state["floor_area_m2"]):
+        yield row(f"  {use}", "m²", "floor_area_m2", use, style=",.0f")
+    yield row("floor area ratio", "m²/m²", "density", "far", style=".2f")
+    yield row("jobs", "jobs", "density", "jobs", style=",.0f")
+    yield row("homes", "homes", "density", "homes", style=",.0f")
