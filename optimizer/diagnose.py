@@ -172,12 +172,9 @@ class Diagnosis:
     @property
     def sentences(self) -> list[str]:
         """What to tell whoever asked the impossible."""
-        always = f", nor {' and '.join(self.firm)}, which cannot be missed by degrees" if self.firm else ""
+        held = f" and {' and '.join(self.firm)}, which cannot be missed by degrees" if self.firm else ""
         if not self.conflict:
-            return [
-                f"no plan satisfies the limits of the parcels{always.replace(', nor', ' and')}; look at actions.allowed and "
-                "at those limits"
-            ]
+            return [f"no plan satisfies the limits of the parcels{held}; look at actions.allowed and at those limits"]
         names = [c.rule + (f" ({len(c.places)} of its limits)" if len(c.places) > 1 else "") for c in self.conflict]
         if len(names) == 1:
             said = [f"no plan satisfies the rules: {names[0]} cannot hold here, whatever the other rules say"]
@@ -186,7 +183,7 @@ class Diagnosis:
             if self.irreducible:
                 said.append("without any one of them the others could")
         if self.firm:
-            said.append(f"what never gave: the limits of parcels{always.replace(', nor', ' and')}")
+            said.append(f"what never gave: the limits of parcels{held}")
         if self.in_fractions:
             said.append(
                 "only whole floors, or choices that are all or nothing, stand in the way: in fractions they could"

@@ -125,7 +125,6 @@ class Elastic:
         *,
         relaxed: bool,
         gap: float = 0.0,
-        lazily: bool = False,
     ) -> Answer:
         """Find the least weighted sum of what members are missed by while some of them hold.
 
@@ -136,8 +135,6 @@ class Elastic:
             Of a unit of what is missed.
         relaxed : bool
             Whether fractions of floors will do.
-        lazily : bool
-            Whether rows that seldom bind are left out even where they are broken.
         """
         a, m = self.arrays, self.members
         cost, upper = np.zeros(len(a.cost)), a.upper.copy()
@@ -151,18 +148,16 @@ class Elastic:
             highs.setOptionValue("mip_rel_gap", gap)
             highs.setOptionValue("mip_abs_gap", 0.0)
             answer = run(highs, clock, until - clock.elapsed)
-            if answer.x is None or lazily:
+            if answer.x is None:
                 return answer
             broken = program.violated(answer.x, NOTHING) & ~now
             if not broken.any():
                 return answer
             now |= broken
 
-    def can_hold(
-        self, held: Bools, clock: Clock, seconds: float, *, relaxed: bool, lazily: bool = False
-    ) -> bool | None:
+    def can_hold(self, held: Bools, clock: Clock, seconds: float, *, relaxed: bool) -> bool | None:
         """Whether members can hold together; None where time was up before that was known."""
-        answer = self.solve(held, np.zeros(len(held)), clock, seconds, relaxed=relaxed, lazily=lazily)
+        answer = self.solve(held, np.zeros(len(held)), clock, seconds, relaxed=relaxed)
         if answer.status == "infeasible":
             return False
         return True if answer.x is not None else None
