@@ -145,7 +145,7 @@ class Diagnosis:
     Attributes
     ----------
     conflict : tuple of Conflict
-        Empty where the limits of the parcels alone allow no plan, or none was found in time.
+        Empty where the limits of the parcels, and rules that cannot be missed by degrees, allow no plan.
     irreducible : bool
         Whether it is proved that all but any one member can hold together.
     in_fractions : bool
@@ -177,7 +177,8 @@ class Diagnosis:
             return [f"no plan satisfies the limits of the parcels{held}; look at actions.allowed and at those limits"]
         names = [c.rule + (f" ({len(c.places)} of its limits)" if len(c.places) > 1 else "") for c in self.conflict]
         if len(names) == 1:
-            said = [f"no plan satisfies the rules: {names[0]} cannot hold here, whatever the other rules say"]
+            others = "" if self.firm else ", whatever the other rules say"
+            said = [f"no plan satisfies the rules: {names[0]} cannot hold here{others}"]
         else:
             said = [f"no plan satisfies the rules: these cannot hold together: {'; '.join(names)}"]
             if self.irreducible:
@@ -191,7 +192,7 @@ class Diagnosis:
         for c in self.conflict:
             way = self.alone[c.number]
             if way is not None:
-                said.append(f"it works if {c.rule} gives: {_joined(way)}")
+                said.append(f"it works if {c.rule} gives: {_joined(way)}{'' if way.least else ' (less may do)'}")
             elif c.number in self.unknown:
                 said.append(f"whether {c.rule} alone can give enough was not known in time")
             elif len(names) > 1:
@@ -201,7 +202,7 @@ class Diagnosis:
                 f"{'least' if self.cheapest.least else 'least found'} when all may give: {_joined(self.cheapest)}"
             )
         if self.fewest is not None and len({g.number for g in self.fewest.gives}) > 1:
-            said.append(f"the fewest rules that must give: {_joined(self.fewest)}")
+            said.append(f"the fewest rules that must give, in one such way: {_joined(self.fewest)}")
         return said
 
     def to_dict(self) -> dict[str, Any]:

@@ -111,6 +111,7 @@ def write_diagnosis(study: Study, found: Diagnosis, folder: Path) -> Path:
     StudyError
         When the folder holds a plan, which stays, or something else, or cannot be written.
     """
+    check_target(folder)
     _check_only(folder, (*DIAGNOSIS, "study.toml"), "a diagnosis")
     with _drafted(folder) as draft:
         (draft / "study.toml").write_text(tomli_w.dumps(study.to_dict()), encoding="utf-8")
@@ -124,7 +125,7 @@ def write_diagnosis(study: Study, found: Diagnosis, folder: Path) -> Path:
                 uses=_styles(study),
                 title=f"{study.name}: what would have to give",
                 facts=[(give.rule, str(give)) for give in way.gives],
-                notes=["Not a plan: it breaks rules where outlined, and proximity and mixing were not looked at."],
+                notes=["Not a plan: it breaks the rules above, and proximity and mixing were not looked at."],
                 attribution=study.attribution,
                 marks=way.marks(),
             ).save(str(draft / "where.html"))

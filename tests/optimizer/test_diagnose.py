@@ -1,6 +1,7 @@
 """Why no plan satisfies the rules, against every plan of small districts tried."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -9,6 +10,8 @@ from hypothesis import strategies as st
 
 from optimizer.diagnose import diagnose_rules
 from optimizer.district import read_district
+from optimizer.errors import StudyError
+from optimizer.files import write_diagnosis
 from tests.districts import lots, study
 from tests.enumeration import COLUMNS, LAND, NAMES, PLATE, plans_of, situations, small_districts, tries
 
@@ -148,6 +151,7 @@ def test_a_rule_that_cannot_be_missed_by_degrees_holds_and_is_named():
     found = diagnose_rules(asked, read_district(asked, frame))
     assert found.firm == ("quiet",) and [c.rule for c in found.conflict] == ["growth"]
     assert any("what never gave: the limits of parcels and quiet" in sentence for sentence in found.sentences)
+    assert "whatever" not in found.sentences[0]
     assert {give.number for give in found.cheapest.gives} == {1}
 
 
@@ -162,6 +166,14 @@ def test_what_is_not_known_in_time_is_not_called_impossible(monkeypatch):
     said = "\n".join(diagnose_rules(asked, read_district(asked, frame)).sentences)
     assert "whether growth alone can give enough was not known in time" in said
     assert "cannot give enough" not in said
+
+
+def test_an_amount_that_is_not_proved_least_says_so():
+    asked = study(rules=[{"kind": "programme", "min_floor_area": 5000}])
+    found = diagnose_rules(asked, read_district(asked, lots(3)))
+    assert "less may do" not in "\n".join(found.sentences)
+    guessed = {i: replace(way, least=False) for i, way in found.alone.items()}
+    assert "less may do" in "\n".join(replace(found, alone=guessed).sentences)
 
 
 def test_the_notes_of_a_district_are_not_told_twice():
@@ -183,3 +195,14 @@ def test_a_rule_whose_price_is_infinite_never_gives():
         found = diagnose_rules(asked, read_district(asked, frame))
         assert {give.number for give in found.cheapest.gives} == {gives}
         assert {give.number for give in found.fewest.gives} == {gives}
+
+
+def test_a_diagnosis_replaces_no_file_of_others(tmp_path):
+    asked = study(rules=[{"kind": "programme", "min_floor_area": 5000}])
+    found = diagnose_rules(asked, read_district(asked, lots(3)))
+    (tmp_path / "study.toml").write_text("mine")
+    with pytest.raises(StudyError, match="holds no plan"):
+        write_diagnosis(asked, found, tmp_path)
+    assert [file.name for file in tmp_path.iterdir()] == ["study.toml"]
+    assert (tmp_path / "study.toml").read_text() == "mine"
+    write_diagnosis(asked, found, write_diagnosis(asked, found, tmp_path / "why"))
