@@ -23,7 +23,7 @@ from optimizer.memory import check_memory
 from optimizer.plan import Plan, read_solution
 from optimizer.problem import all_rules, assemble
 from optimizer.rules import Check, Evidence
-from optimizer.solving import Report, Solution, solve_problem
+from optimizer.solving import Report, Solution, Start, solve_problem
 from optimizer.study import Study, load_study
 from optimizer.surroundings import receptor_tables
 
@@ -74,18 +74,43 @@ def solve(
     started = time.monotonic()
     asked = load_study(study)
     district = read_district(asked, parcels, streets, network=network)
-    check_memory(district, asked)
-    problem = assemble(asked, district)
-    if plainly_impossible(asked, district):
-        raise unsatisfied(asked, district)
+    return solve_district(asked, district, report=report, scheduler=scheduler, since=started)
+
+
+def solve_district(
+    study: Study,
+    district: District,
+    *,
+    report: Report | None = None,
+    scheduler: str | None = None,
+    start: Start | None = None,
+    since: float | None = None,
+    explained: bool = True,
+) -> Plan:
+    """Find a plan of a district that was read for a study; see `solve`.
+
+    Parameters
+    ----------
+    start : Start, optional
+        A plan and a bound that are known.
+    since : float, optional
+        Time by `time.monotonic` that seconds are counted from; now by default.
+    explained : bool
+        Whether to find out why where no plan satisfies the rules.
+    """
+    started = time.monotonic() if since is None else since
+    check_memory(district, study)
+    problem = assemble(study, district)
     try:
-        solution = solve_problem(problem, report, scheduler)
-    except InfeasibleError:
-        raise unsatisfied(asked, district) from None
+        if plainly_impossible(study, district):
+            raise InfeasibleError("no plan satisfies the rules")
+        solution = solve_problem(problem, report, scheduler, start)
+    except InfeasibleError as error:
+        raise unsatisfied(study, district) if explained else error from None
     with undisturbed():
         action, floors = read_solution(problem.model, solution.x)
-        plan = Plan(asked, district, action, floors, {})
-        return Plan(asked, district, action, floors, _result(plan, solution, time.monotonic() - started))
+        plan = Plan(study, district, action, floors, {})
+        return Plan(study, district, action, floors, _result(plan, solution, time.monotonic() - started))
 
 
 def check(

@@ -468,7 +468,12 @@ def _objective(study: Study, evidence: Evidence, indices: dict[str, Any], today:
 
 
 def _most(study: Study, evidence: Evidence, today: np.ndarray) -> tuple[dict[str, float], float]:
-    """Return the most floor area by use and in total that programme and parcels allow, m²."""
+    """Return the floor area by use and in total that the score is divided by, m².
+
+    What the study says, or the most that programme and parcels allow.
+    """
+    if study.objective.reference is not None:
+        return study.objective.reference.uses, study.objective.reference.total
     uses = evidence.uses
     table = evidence.parcels
     facts = table.reset_index()

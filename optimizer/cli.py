@@ -21,9 +21,19 @@ from optimizer.compare import read_plans
 from optimizer.diagnose import Diagnosis
 from optimizer.district import read_district
 from optimizer.errors import InfeasibleError, StudyError, UpstairsError, known_name
-from optimizer.files import check_target, redraw, write_comparison, write_diagnosis, write_plan, write_pollution
+from optimizer.files import (
+    check_prices_target,
+    check_target,
+    redraw,
+    write_comparison,
+    write_diagnosis,
+    write_plan,
+    write_pollution,
+    write_prices,
+)
 from optimizer.interrupt import undisturbed
 from optimizer.pollution import measures
+from optimizer.price import price as prices_of
 from optimizer.problem import assemble
 from optimizer.pulp_bridge import write_program
 from optimizer.rules import rule_kinds
@@ -243,6 +253,38 @@ def compare(
     screen.compared(out, found)
     if folder is not None:
         out.print(f"Map:     {folder / 'compare.html'}", highlight=False, markup=False, soft_wrap=True)
+
+
+@app.command()
+def price(
+    study: StudyFile,
+    folder: Annotated[
+        Path, typer.Option("--out", metavar="DIR", help="Where table and figure go.", show_default=False)
+    ],
+    each: Annotated[
+        bool, typer.Option("--each", help="Move every number of a rule by itself, not all at once.")
+    ] = False,
+    gap: Gap = None,
+    time_limit: TimeLimit = None,
+    threads: Threads = None,
+    scheduler: Scheduler = None,
+    quiet: Quiet = False,
+) -> None:
+    """Say what each rule costs: drop it, loosen it, tighten it, and solve again."""
+    check_prices_target(folder)
+    asked = _asked(load_study(study), gap=gap, time_limit=time_limit, threads=threads)
+    with screen.progress(err, quiet) as report:
+        found = prices_of(asked, each=each, report=report, scheduler=scheduler)
+    with undisturbed():
+        write_prices(found, folder)
+    if not quiet:
+        screen.prices(out, found)
+        _said("Table:  ", folder / "prices.csv")
+        _said("Figure: ", folder / "tornado.png")
+
+
+def _said(what: str, file: Path) -> None:
+    out.print(f"{what} {file}", highlight=False, markup=False, soft_wrap=True)
 
 
 @app.command("map")

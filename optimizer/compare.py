@@ -108,9 +108,11 @@ class Comparison:
 
 def _scoring(plan: Written) -> list[Rule]:
     """Return the rules that a score depends on: by the most floor area they allow, their price or their reward."""
+    by_rules = plan.study.objective.reference is None
 
     def counts(rule: Rule) -> bool:
-        return type(rule).most_floor_area is not Rule.most_floor_area or rule.price is not None or rule.most_reward > 0
+        allows = by_rules and type(rule).most_floor_area is not Rule.most_floor_area
+        return allows or rule.price is not None or rule.most_reward > 0
 
     return [rule for rule in plan.study.rules if counts(rule)]
 

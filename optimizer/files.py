@@ -19,6 +19,7 @@ import tomli_w
 from geodata.export import plain, qml_categorised, read_geojson, write_csv, write_geojson, write_geopackage
 from geodata.maps import EMPTY, UseStyle, compared_map, plan_map
 from optimizer.errors import StudyError
+from optimizer.figures import save, tornado
 from optimizer.indices import index_rows
 from optimizer.pollution import FILES as RASTERS
 from optimizer.pollution import Say, overlays, write_rasters
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from optimizer.compare import Comparison
     from optimizer.diagnose import Diagnosis
     from optimizer.plan import Plan
+    from optimizer.price import Prices
     from optimizer.study import Study
 
 FILES = ("plan.geojson", "plan.gpkg", "map.html", "result.json", "study.toml")
@@ -39,6 +41,8 @@ DIAGNOSIS = ("diagnosis.json", "where.html")
 """Where there is no plan, beside the study."""
 COMPARISON = ("changes.geojson", "changes.csv", "uses.csv", "indices.csv", "compare.html")
 """Of plans beside one another."""
+PRICES = ("prices.csv", "tornado.png", "tornado.svg", "study.toml")
+"""Of what each rule costs."""
 
 
 def percent(gap: float | None) -> str:
@@ -145,7 +149,7 @@ def _drafted(folder: Path) -> Iterator[Path]:
         draft.chmod(0o755)
         if folder.is_dir():
             new = {file.name for file in draft.iterdir()}
-            for name in (*FILES, *DIAGNOSIS, *COMPARISON, *RASTERS):
+            for name in dict.fromkeys((*FILES, *DIAGNOSIS, *COMPARISON, *PRICES, *RASTERS)):
                 if name in new:
                     (draft / name).replace(folder / name)
                 elif name in (*DIAGNOSIS, *RASTERS):
@@ -233,6 +237,33 @@ def write_comparison(found: Comparison, folder: Path) -> Path:
         styles = {name: style for plan in found.plans for name, style in _categories(plan.study).items()}
         credits = "; ".join(dict.fromkeys(filter(None, (plan.study.attribution for plan in found.plans))))
         compared_map(sides, styles, changed.get(names[-1], set()), title, credits).save(str(draft / "compare.html"))
+    return folder
+
+
+def check_prices_target(folder: Path) -> None:
+    """Make sure that prices of rules may be written into a folder.
+
+    Raises
+    ------
+    StudyError
+        When it holds something else or cannot be written.
+    """
+    _check_only(folder, PRICES, "prices of rules")
+
+
+def write_prices(found: Prices, folder: Path) -> Path:
+    """Write what each rule costs: a table (CSV), a figure (PNG, SVG) and the study as solved.
+
+    Raises
+    ------
+    StudyError
+        When the folder holds something else or cannot be written.
+    """
+    check_prices_target(folder)
+    with _drafted(folder) as draft:
+        write_csv(found.table, draft / "prices.csv")
+        (draft / "study.toml").write_text(tomli_w.dumps(found.study.to_dict()), encoding="utf-8")
+        save(tornado(found), draft / "tornado")
     return folder
 
 

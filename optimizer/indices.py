@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -36,3 +37,12 @@ def index_rows(states: Sequence[dict[str, Any]]) -> Iterator[tuple[str, str, str
     yield row("floor area ratio", "m²/m²", "density", "far", style=".2f")
     yield row("jobs", "jobs", "density", "jobs", style=",.0f")
     yield row("homes", "homes", "density", "homes", style=",.0f")
+
+
+def index_columns(state: dict[str, Any]) -> dict[str, float]:
+    """Return the indices of a state of a district by names that do for columns of a table; areas end in ``_m2``."""
+    named = {}
+    for label, unit, _, (value,) in index_rows([state]):
+        name = re.sub(r"\W+", "_", label.strip().replace("m²", "m2"))
+        named[f"{name}_m2" if unit == "m²" else name] = value
+    return named

@@ -11,8 +11,8 @@ from optimizer.district import Bools, District, Floats
 from optimizer.errors import StudyError
 from optimizer.mixing import Scale, add_mixing, separate
 from optimizer.model import AREA, SCORE, Arrays, Model
-from optimizer.proximity import Flows, add_proximity
-from optimizer.reference import most_floor_area
+from optimizer.proximity import Flows, add_proximity, reference_value
+from optimizer.reference import most_floor_area, reference_floor_area
 from optimizer.rules import Rule, implied_rules
 
 if TYPE_CHECKING:
@@ -41,6 +41,8 @@ class Problem:
         Where entropy is bounded.
     flows : Flows
         Columns of the flow that measures proximity.
+    most : float
+        Score that no plan exceeds, whatever it is: every term at the most that the study allows.
     """
 
     study: Study
@@ -48,6 +50,7 @@ class Problem:
     model: Model
     scales: list[Scale]
     flows: Flows
+    most: float
 
     def arrays(self) -> Arrays:
         """Return the program as it stands."""
@@ -81,11 +84,12 @@ def assemble(study: Study, district: District) -> Problem:
             "the programme allows no floor area at all (max_today counts from today's, and 0 m² may stand here today); "
             "give the programme a max_floor_area"
         )
-    flows = add_proximity(model, study.objective.proximity, most[:-1])
-    scales = add_mixing(model, mixing_weights(study), float(most[-1])) if study.objective.mixing else []
+    over = reference_floor_area(study, most)
+    flows = add_proximity(model, study.objective.proximity, over[:-1])
+    scales = add_mixing(model, mixing_weights(study), float(over[-1])) if study.objective.mixing else []
     if study.objective.density:
         sites = np.arange(len(district.sites))
-        value = SCORE * study.objective.density / (most[-1] * AREA)
+        value = SCORE * study.objective.density / (over[-1] * AREA)
         for u in range(len(district.uses)):
             for _, column, area in model.floor_area_terms(u, sites):
                 model.program.reward(np.asarray(column), value * np.asarray(area))
@@ -93,7 +97,15 @@ def assemble(study: Study, district: District) -> Problem:
         rule.declare(model)
     for rule in rules:
         rule.constrain(model)
-    return Problem(study, district, model, scales, flows)
+    return Problem(study, district, model, scales, flows, _most_score(study, district, most, over))
+
+
+def _most_score(study: Study, district: District, most: Floats, over: Floats) -> float:
+    """Return what no score exceeds: no term exceeds its weight times the most allowed over what it is divided by."""
+    weights, reference = study.objective, reference_value(district, over[:-1])
+    near = weights.proximity * reference_value(district, most[:-1]) / reference if reference else 0.0
+    rest = (weights.mixing + weights.density) * most[-1] / over[-1]
+    return float(near + rest + sum(rule.most_reward for rule in study.rules))
 
 
 def _check_rules(study: Study, district: District) -> None:

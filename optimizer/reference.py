@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from optimizer.district import District, Floats
 from optimizer.rules import Rule
+
+if TYPE_CHECKING:
+    from optimizer.study import Study
 
 
 def most_floor_area(district: District, rules: Sequence[Rule]) -> Floats:
@@ -26,3 +30,19 @@ def most_floor_area(district: District, rules: Sequence[Rule]) -> Floats:
     for rule in rules:
         most = np.minimum(most, rule.most_floor_area(d))
     return np.asarray(np.minimum(most, most[-1]))
+
+
+def reference_floor_area(study: Study, most: Floats) -> Floats:
+    """Return the floor area that the score's terms are divided by, by use and, last, in total, m², shape (U + 1,).
+
+    What the study says, or the most that its rules allow.
+
+    Parameters
+    ----------
+    most : ndarray, shape (U + 1,)
+        Of `most_floor_area`.
+    """
+    reference = study.objective.reference
+    if reference is None:
+        return most
+    return np.array([*(reference.uses[use] for use in study.uses), reference.total])

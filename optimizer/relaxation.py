@@ -78,6 +78,14 @@ class Relaxation:
         self.settled = not self._add(self.x)
         return answer
 
+    @property
+    def prices(self) -> Floats:
+        """Price of each row at the last solution, shape (rows,), model units; 0 of rows that were left out."""
+        price, order = self._duals
+        full = np.zeros(self.problem.model.program.height)
+        full[order] = price
+        return full
+
     def walking_prices(self) -> Floats:
         """Return what the last solution's walks are worth to each other column, shape (columns,), model units.
 

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import tomli_w
 from rich import box
 from rich.console import Console
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from optimizer.audit import Audit
     from optimizer.compare import Comparison
     from optimizer.district import District
+    from optimizer.price import Prices
 
 LINE_EVERY = 5.0
 """Seconds between plain lines while nothing but time moves on."""
@@ -191,6 +193,41 @@ def compared(console: Console, found: Comparison) -> None:
         count = int((found.changes["plan"] == plan.name).sum())
         console.print(f"{count:,} parcels differ between {found.plans[0].name} and {plan.name}.", highlight=False)
     notes(console, found.sentences)
+
+
+def prices(console: Console, found: Prices) -> None:
+    """Print what each change of a rule is worth, and what the gaps leave open."""
+    base = found.base
+    console.print(
+        f"The best plan of the study scores {base.low:.5f} to {base.high:.5f}. Scores of all studies are divided by the same "
+        "floor area.",
+        highlight=False,
+        soft_wrap=True,
+    )
+    table = Table("rule", "change", title="What each rule is worth, in score", title_justify="left")
+    for heading in ("difference", "by duals"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    table.add_column("that is")
+    for item in found.prices:
+        known = np.isfinite(item.least)
+        table.add_row(
+            Text(item.change.rule),
+            item.change.kind,
+            f"{item.least:+.5f} to {item.most:+.5f}" if known else "",
+            "" if item.marginal is None else f"{item.marginal:+.5f}",
+            item.verdict,
+        )
+    console.print(table)
+    notes(
+        console,
+        [
+            "A step is a tenth of every number of a rule, 1 dB of a level; the table in the folder says which became what.",
+            "Differences lie within their ranges, which the gaps of both solves leave; a smaller --gap narrows them.",
+            "By duals: the same step priced by the relaxation, in which floors come in fractions; no proof of a difference.",
+            "Indices in the table are of the plans found; other plans as good may have others.",
+            *(["Stopped by Ctrl-C; changes that are missing were not solved."] if found.interrupted else []),
+        ],
+    )
 
 
 def scoreboard(before: dict[str, Any], after: dict[str, Any]) -> Table:

@@ -44,6 +44,30 @@ def kept(problem: Problem) -> Floats:
     return x
 
 
+def decided(problem: Problem, action: np.ndarray, floors: Ints) -> Floats:
+    """Return the decisions of a plan, shape (columns,); all else is 0: the inverse of `optimizer.plan.read_solution`.
+
+    Parameters
+    ----------
+    action : ndarray of str, shape (P,)
+    floors : ndarray of int, shape (S, U)
+    """
+    d, model = problem.district, problem.model
+    x = np.zeros(model.program.width)
+    for columns, name in ((model.keep, "keep"), (model.convert, "convert"), (model.redevelop, "redevelop")):
+        x[columns] = action == name
+    at = action[d.parcel_of]
+    laid = {
+        kind: np.where((at == name)[:, None], floors, 0) for kind, name in (("new", "redevelop"), ("conv", "convert"))
+    }
+    x[model.new], x[model.converted] = laid["new"], laid["conv"]
+    for (kind, use), columns in model.holds.items():
+        x[columns] = laid[kind][:, use] > 0
+    if model.stands is not None:
+        x[model.stands] = laid["new"].sum(axis=1) > 0
+    return x
+
+
 def today(problem: Problem, clock: Clock, threads: int) -> Floats | None:
     """Return the district as it stands as a solution, shape (columns,); None where it breaks a rule."""
     return complete(problem, kept(problem), clock, threads)

@@ -11,7 +11,7 @@ import numpy as np
 
 from optimizer.cluster import Crew, crew
 from optimizer.decompose import Decomposition
-from optimizer.district import Floats
+from optimizer.district import Floats, Ints
 from optimizer.errors import InfeasibleError, LimitError, SolverError
 from optimizer.highs import Answer, Clock, load, run, start_from
 from optimizer.mixing import exact_entropy, slack
@@ -19,7 +19,7 @@ from optimizer.model import SCORE, Arrays
 from optimizer.problem import Problem
 from optimizer.pulp_bridge import run_solver, solver_by_name
 from optimizer.relaxation import Relaxation
-from optimizer.search import choose_tile, kept, nearest, round_by_prices, search_tile, today
+from optimizer.search import choose_tile, complete, decided, kept, nearest, round_by_prices, search_tile, today
 from optimizer.stacks import MOST, count
 
 FIRST = 0.3
@@ -87,6 +87,23 @@ Report = Callable[[Progress], None]
 
 
 @dataclass(frozen=True)
+class Start:
+    """What is known before a search begins.
+
+    Attributes
+    ----------
+    action, floors : ndarray or None
+        Of a plan to start from, as `optimizer.plan.Plan` holds them; it is left aside where it breaks a rule.
+    bound : float
+        Score that no plan exceeds, proved elsewhere.
+    """
+
+    action: np.ndarray | None = None
+    floors: Ints | None = None
+    bound: float = np.inf
+
+
+@dataclass(frozen=True)
 class Solution:
     """A solution of the program.
 
@@ -114,17 +131,13 @@ class Solution:
 class _Run:
     """State of one solve: best plan, bound, clock, and the program that grows by cuts."""
 
-    def __init__(self, problem: Problem, clock: Clock, report: Report | None, crew: Crew) -> None:
-        self.problem, self.clock, self.report, self.crew = problem, clock, report, crew
+    def __init__(self, problem: Problem, clock: Clock, report: Report | None, crew: Crew, start: Start) -> None:
+        self.problem, self.clock, self.report, self.crew, self.known = problem, clock, report, crew, start
         options = problem.study.solve
         self.threads, self.gap, self.seed = options.threads, options.gap, options.seed
         self.x: Floats | None = None
         self.score = -np.inf
-        # No term exceeds its weight, since what it is divided by is the most that the study allows.
-        weights = problem.study.objective
-        self.bound = weights.proximity + weights.mixing + weights.density
-        self.bound += sum(rule.most_reward for rule in problem.study.rules)
-        self.most = self.bound
+        self.bound = min(problem.most, start.bound)
         self.phase = ""
         self.relaxation = Relaxation(problem, self.threads, problem.tolerance)
         self.needed: set[int] = set()
@@ -223,11 +236,20 @@ class _Run:
         if answer.status.startswith("failed"):
             raise SolverError(f"HiGHS {answer.status}; try --solver CBC, or report this study")
 
+    def begin(self) -> None:
+        """Offer the plan that the search starts from, or today's district."""
+        known, problem = self.known, self.problem
+        if known.action is not None and known.floors is not None:
+            self.tell("the plan to start from")
+            x = decided(problem, known.action, known.floors)
+            self.offer(complete(problem, x, self.clock, self.threads), problem.arrays())
+        if self.x is None:
+            self.tell("today's district")
+            self.offer(today(problem, self.clock, self.threads), problem.arrays())
+
     def start(self) -> None:
-        """Find first plans: today's district where it keeps the rules, and the relaxation rounded."""
-        self.tell("today's district")
-        arrays = self.problem.arrays()
-        self.offer(today(self.problem, self.clock, self.threads), arrays)
+        """Find first plans: one that is known or today's district, where they keep the rules, and the relaxation rounded."""
+        self.begin()
         self.relax(self.clock.limit / 4)
         if self.done or self.relaxation.x is None:
             return
@@ -285,8 +307,7 @@ class _Run:
         problem, clock = self.problem, self.clock
         if count(problem, problem.arrays()) > MOST:
             return False
-        self.tell("today's district")
-        self.offer(today(problem, clock, self.threads), problem.arrays())
+        self.begin()
         if self.x is None:
             self.tell("looking for a first plan")
             seconds = max(ROUNDING * clock.limit, ROUNDING_SECONDS) if np.isfinite(clock.limit) else np.inf
@@ -321,6 +342,8 @@ class _Run:
         decisions = int(self.problem.arrays().integer.sum())
         limited = self.problem.study.solve.work_limit is not None
         if decisions <= SMALL:
+            if self.known.action is not None:
+                self.begin()
             self.relax(self.clock.limit / 4)
         elif decisions <= LARGE:
             self.start()
@@ -361,7 +384,9 @@ class _Run:
                 return
 
 
-def solve_problem(problem: Problem, report: Report | None = None, scheduler: str | None = None) -> Solution:
+def solve_problem(
+    problem: Problem, report: Report | None = None, scheduler: str | None = None, start: Start | None = None
+) -> Solution:
     """Solve a problem with the study's solver.
 
     Parameters
@@ -369,6 +394,8 @@ def solve_problem(problem: Problem, report: Report | None = None, scheduler: str
     report : callable, optional
     scheduler : str, optional
         Dask scheduler whose workers solve pieces; threads of this process by default.
+    start : Start, optional
+        A plan and a bound that are known.
 
     Raises
     ------
@@ -385,7 +412,7 @@ def solve_problem(problem: Problem, report: Report | None = None, scheduler: str
     if name.lower() != "highs":
         solver_by_name(name, options.gap, options.time_limit, options.threads)
     with crew(scheduler, options.threads) as workers, clock.until_interrupted():
-        state = _Run(problem, clock, report, workers)
+        state = _Run(problem, clock, report, workers, start or Start())
         if name.lower() == "highs":
             state.with_highs()
         else:
@@ -394,4 +421,4 @@ def solve_problem(problem: Problem, report: Report | None = None, scheduler: str
         raise LimitError(f"stopped by Ctrl-C after {clock.elapsed:.0f} s, before a plan was found; nothing was written")
     if state.x is None:
         raise LimitError(f"stopped after {clock.elapsed:.0f} s without a plan; raise --time-limit, or loosen a rule")
-    return Solution(state.x, state.bound, state.bound >= state.most, clock.elapsed, name, clock.stopped)
+    return Solution(state.x, state.bound, state.bound >= problem.most, clock.elapsed, name, clock.stopped)

@@ -190,6 +190,13 @@ class MixingScales(Section):
     neighbourhood: NonNegative = 0.5
 
 
+class ReferenceSection(Section):
+    """Floor area that the score's terms are divided by, m², where scores of several studies must be of one kind."""
+
+    total: Positive
+    uses: dict[str, NonNegative]
+
+
 class ObjectiveSection(Section):
     """Weights of the score's terms."""
 
@@ -198,6 +205,7 @@ class ObjectiveSection(Section):
     density: NonNegative = 0.0
     scales: MixingScales = MixingScales()
     neighbourhood_size: Positive = 250.0
+    reference: ReferenceSection | None = None
 
     @model_validator(mode="after")
     def _mixing_at_some_scale(self) -> ObjectiveSection:
@@ -335,6 +343,11 @@ class Study(Section):
         weights = self.objective
         if weights.proximity + weights.mixing + weights.density + sum(rule.most_reward for rule in self.rules) <= 0:
             raise StudyError("objective: every weight is 0; give at least one of proximity, mixing and density")
+        if weights.reference is not None and set(weights.reference.uses) != set(names):
+            for use in weights.reference.uses:
+                known_name(use, names, "objective.reference.uses")
+            missing = ", ".join(use for use in names if use not in weights.reference.uses)
+            raise StudyError(f"objective.reference.uses: {missing} missing; give the floor area of every use")
         for name in self.diagnose.prices:
             known_name(name, [rule.label for rule in self.rules], "diagnose.prices")
         for rule_error in (rule.contradiction(self.rules) for rule in self.rules):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -74,6 +74,7 @@ class Access(PlacedRule):
     example: ClassVar[str] = (
         'kind = "access"\nclient = "housing"\nsupplier = "services"\nwithin = 263\nmax_unserved = 0.1\nprice = 0.00001'
     )
+    stricter: ClassVar[Mapping[str, int]] = {"within": -1}
 
     client: Names = Field(description="use, or list of uses, whose floor is to be served")
     supplier: Names = Field(description="use, or list of uses, that serve it")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 import numpy as np
@@ -52,6 +52,7 @@ class Air(ReceptorRule):
 
     kind: ClassVar[str] = "air"
     example: ClassVar[str] = 'kind = "air"\nlimits = { housing = { pm25 = 10 } }\nbackground = { pm25 = 7 }'
+    stricter: ClassVar[Mapping[str, int]] = {"limits": -1, "hourly": -1, "places": -1, "hourly_places": -1}
 
     limits: Limits = Field(
         default={}, description="annual mean, µg/m³, at buildings that hold a use: by use and pollutant"

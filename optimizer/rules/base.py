@@ -8,7 +8,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from optimizer.surroundings import PollutionSection
 
@@ -263,6 +263,8 @@ class Check:
         return 0.0 if self.price is None else self.price * self.missed
 
 
+STEP, DECIBELS = 0.1, 1.0
+"""A step by which a number of a rule is moved: its share, or dB where it is a level."""
 HOLDS = 0.01
 """Floor area from which a finished building holds a use, m²."""
 TOLERANCE = 1e-5
@@ -285,6 +287,11 @@ class Rule(BaseModel):
     implied: ClassVar[bool] = False
     example: ClassVar[str] = ""
     """Lines of a study that uses the shipped uses; they run on any district."""
+    stricter: ClassVar[Mapping[str, int]] = {}
+    """Keys whose numbers make the rule stricter: 1 where larger ones do, -1 where smaller ones do, 0 where neither. Those
+    whose names begin with min and max are known without."""
+    in_decibels: ClassVar[bool] = False
+    """Whether these numbers are levels, dB(A), so that a step of them is one of 1 dB."""
 
     name: str | None = Field(default=None, description="what tables call it; the kind by default")
     where: str | list[str] | None = Field(
@@ -356,6 +363,48 @@ class Rule(BaseModel):
     def to_dict(self) -> dict[str, Any]:
         """Return the rule as a study writes it."""
         return {"kind": self.kind, **self.model_dump(mode="json", exclude_none=True, exclude_defaults=True)}
+
+    @property
+    def limits_given(self) -> list[tuple[str, ...]]:
+        """Where the numbers stand that make it stricter or looser, as a study gives them: key, and what lies below it."""
+        signs = {key: self._sign(key) for key in self.to_dict()}
+        return [path for key, value in self.to_dict().items() if signs[key] for path in _paths(value, (key,))]
+
+    def _sign(self, key: str) -> int:
+        return self.stricter.get(key, {"min": 1, "max": -1}.get(key.split("_")[0], 0))
+
+    def stepped(self, stricter: bool, only: Sequence[tuple[str, ...]] | None = None) -> tuple[Rule, str] | None:
+        """Return the rule with its numbers moved by a step, and what they became; None where they cannot move.
+
+        A step is 1 dB of a level, one or a tenth of a count, a tenth of anything else; shares stay within 0 and 1.
+
+        Parameters
+        ----------
+        only : sequence of tuple of str, optional
+            Of `limits_given`; all by default.
+        """
+        paths = self.limits_given if only is None else only
+        for most in (np.inf, 1.0):
+            values, said = self.to_dict(), []
+            for path in paths:
+                *way, last = path
+                place: Any = values
+                for key in way:
+                    place = place[key] if isinstance(place, dict) else place[int(key)]
+                where: Any = last if isinstance(place, dict) else int(last)
+                before = place[where]
+                sign = self._sign(path[0]) if stricter else -self._sign(path[0])
+                after = _moved(before, sign, self.in_decibels)
+                place[where] = after = min(after, most) if before <= 1 else after
+                if after != before:
+                    said.append(f"{'.'.join(path)} {before:g} to {after:g}")
+            del values["kind"]
+            try:
+                moved = type(self).model_validate(values)
+            except ValidationError:
+                continue
+            return (moved, ", ".join(said)) if said else None
+        return None
 
     def missed(self, model: Model, names: Sequence[str], *, upper: ArrayLike = np.inf, times: float = 1.0) -> Ints:
         """Add columns, shape (names,), of what the rule is missed by, at so many times its price; the model keeps them.
@@ -457,6 +506,24 @@ class Rule(BaseModel):
             price=self.price,
             illustrative=self.illustrative,
         )
+
+
+def _paths(value: Any, path: tuple[str, ...]) -> list[tuple[str, ...]]:
+    """Return where numbers stand in a value as a study writes it."""
+    if isinstance(value, dict):
+        return [found for key, item in value.items() for found in _paths(item, (*path, key))]
+    if isinstance(value, list):
+        return [found for k, item in enumerate(value) for found in _paths(item, (*path, str(k)))]
+    return [path] if isinstance(value, (int, float)) and not isinstance(value, bool) else []
+
+
+def _moved(value: float, sign: int, level: bool) -> float:
+    """Return a number moved up or down by a step."""
+    if level:
+        return value + sign * DECIBELS
+    if isinstance(value, int):
+        return value + sign * max(1, round(STEP * value))
+    return float(f"{value + sign * STEP * abs(value):.10g}")
 
 
 class PlacedRule(Rule):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
@@ -31,6 +31,7 @@ class Bonus(Rule):
 
     kind: ClassVar[str] = "bonus"
     example: ClassVar[str] = 'kind = "bonus"\nprovide = ["workshop"]\nratio = 3.5\ncap = 0.8'
+    stricter: ClassVar[Mapping[str, int]] = {"ratio": -1, "cap": -1}
 
     provide: Names = Field(description="uses whose new floor earns the bonus")
     ratio: Positive = Field(default=1.0, description="m² earned for each m² provided")

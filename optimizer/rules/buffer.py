@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
@@ -38,6 +38,7 @@ class Buffer(Rule):
 
     kind: ClassVar[str] = "buffer"
     example: ClassVar[str] = 'kind = "buffer"\nuses = ["workshop"]\nfrom_where = "today_housing > 0"\ndistance = 50'
+    stricter: ClassVar[Mapping[str, int]] = {"distance": 1}
 
     uses: Names = Field(description="uses that keep the distance")
     from_places: list[str] = Field(default=[], description="what they keep it from: tables of pollution.places")

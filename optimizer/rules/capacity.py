@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated, ClassVar
 
 import numpy as np
@@ -39,6 +39,7 @@ class Capacity(PlacedRule):
         'kind = "capacity"\nper_floor = { workshop = 0.0524, rnd = 0.119, services = 0.398 }\nper_home = 6.65\n'
         'limit = 4000\nunit = "vehicle trip ends a weekday"\nby = "block"\nprice = 0.0001'
     )
+    stricter: ClassVar[Mapping[str, int]] = {"limit": -1, "limits": -1}
 
     per_floor: dict[str, NonNegative] = Field(default={}, description="load of floor by use, units/m²")
     per_job: NonNegative = Field(default=0.0, description="load of a job, units/job")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Annotated, ClassVar
 
 import numpy as np
@@ -52,6 +52,7 @@ class Contiguity(Rule):
 
     kind: ClassVar[str] = "contiguity"
     example: ClassVar[str] = 'kind = "contiguity"\nuses = ["workshop"]\nparts = 2\nprice = 0.01'
+    stricter: ClassVar[Mapping[str, int]] = {"parts": -1, "gap": -1, "min_floor": 0}
 
     uses: Names = Field(description="uses whose parcels lie together")
     min_floor: Positive | None = Field(

@@ -61,6 +61,8 @@ class EmissionQuota(Rule):
     example: ClassVar[str] = (
         'kind = "emission_quota"\nclasses = [45, 50, 55, 60, 65]\nlimits = { housing = { daytime = 60, night = 55 } }'
     )
+    stricter: ClassVar[Mapping[str, int]] = {"limits": -1, "places": -1}
+    in_decibels: ClassVar[bool] = True
 
     limits: dict[str, Levels] = Field(
         default={},

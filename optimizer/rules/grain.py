@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -50,6 +50,7 @@ class Grain(PlacedRule):
 
     kind: ClassVar[str] = "grain"
     example: ClassVar[str] = 'kind = "grain"\nuses = ["workshop"]\nmin_unit = 465\nas_of_right = true'
+    stricter: ClassVar[Mapping[str, int]] = {"doors_per_100m": 1}
 
     uses: list[str] = Field(default=[], description="uses whose units count; all by default")
     min_unit: Positive | None = Field(default=None, description="least floor area of a unit, m²")

@@ -52,6 +52,8 @@ class IndoorNoise(Rule):
         'kind = "indoor_noise"\n'
         "room_level = { workshop = { day = 85, night = 80 } }\nlimits = { housing = { day = 35, night = 25 } }"
     )
+    stricter: ClassVar[Mapping[str, int]] = {"limits": -1}
+    in_decibels: ClassVar[bool] = True
 
     room_level: Annotated[dict[str, Levels], Field(min_length=1)] = Field(
         description="dB(A) in the rooms of noisy uses, by use: one level or by period (day, evening, night); silent in "

@@ -76,6 +76,8 @@ class Noise(ReceptorRule):
     kind: ClassVar[str] = "noise"
 
     example: ClassVar[str] = 'kind = "noise"\nlimits = { housing = { daytime = 63, night_hour = 55 } }'
+    stricter: ClassVar[Mapping[str, int]] = {"limits": -1, "places": -1}
+    in_decibels: ClassVar[bool] = True
 
     limits: dict[str, dict[Metric, Decibel]] = Field(
         default={}, description="dB(A) at buildings that hold a use, by use"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 import numpy as np
@@ -43,6 +43,7 @@ class Odour(ReceptorRule):
 
     kind: ClassVar[str] = "odour"
     example: ClassVar[str] = 'kind = "odour"\nlimits = { housing = 0.1 }'
+    stricter: ClassVar[Mapping[str, int]] = {"limits": -1, "places": -1}
 
     limits: dict[str, Share] = Field(
         default={}, description="share of the year's hours at buildings that hold a use, by use"

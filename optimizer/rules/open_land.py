@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -62,6 +62,7 @@ class OpenLand(PlacedRule):
     implied: ClassVar[bool] = True
 
     example: ClassVar[str] = 'kind = "open_land"\nmin_share = 0.05\nmin_patch = 200'
+    stricter: ClassVar[Mapping[str, int]] = {"reach": -1}
 
     min_share: Share = Field(default=0.0, description="least land without a building over all chosen land, m²/m²")
     min_per_resident: Positive | None = Field(default=None, description="least open land for each resident, m²")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
@@ -28,6 +28,7 @@ class Retention(PlacedRule):
 
     kind: ClassVar[str] = "retention"
     example: ClassVar[str] = 'kind = "retention"\nuse = "workshop"\nshare = 0.8'
+    stricter: ClassVar[Mapping[str, int]] = {"share": 1, "plot_ratio": 1, "like_for_like": 1}
 
     use: str = Field(description="use that is retained")
     share: Share | None = Field(

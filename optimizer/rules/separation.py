@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
@@ -75,6 +75,7 @@ class Separation(Rule):
         'distances = [{ use = "housing", from = "workshop", distance = 50 }]\n'
         "same_building = true\nprice = 0.001"
     )
+    stricter: ClassVar[Mapping[str, int]] = {"distances": 1}
 
     distances: Annotated[list[Distance], Field(min_length=1)] = Field(
         description="table of { use, from, distance }: use stands at least so many m from the use in `from`"

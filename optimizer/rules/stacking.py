@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, ClassVar
 
@@ -50,6 +50,7 @@ class Stacking(Rule):
 
     kind: ClassVar[str] = "stacking"
     example: ClassVar[str] = 'kind = "stacking"\nnot_over = [["housing", "workshop"]]\nhighest = { workshop = 3 }'
+    stricter: ClassVar[Mapping[str, int]] = {"highest": -1, "lowest": 1}
 
     order: list[str] = Field(default=[], description="uses from the ground up; those left out follow by rank")
     highest: dict[str, Storey] = Field(default={}, description="highest storey by use, counted from 1 at grade")

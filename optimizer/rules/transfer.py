@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
@@ -33,6 +33,7 @@ class Transfer(Rule):
     example: ClassVar[str] = (
         'kind = "transfer"\nsend = "storeys_today > 0 and year < 1950"\nreceive = "storeys_today == 0"\ncap = 1.0'
     )
+    stricter: ClassVar[Mapping[str, int]] = {"cap": -1}
 
     send: str | list[str] = Field(description="parcels that send: an expression or a list of ids")
     receive: str | list[str] = Field(description="parcels that receive: an expression or a list of ids")

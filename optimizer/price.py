@@ -1,0 +1,364 @@
+"""What each rule costs: the study solved again without it, with it looser and with it stricter.
+
+Every study is divided by the same constants, so that scores are of one kind. A solve leaves a gap, so each answer is an
+interval, [score of the plan found, bound proved]. What is known of one study tells of others: a plan under stricter rules
+is one under looser rules, and a bound under looser rules holds under stricter ones. The difference that a change makes
+lies between the ends of two such intervals; where it may be none, that is said.
+
+Prices of the relaxation (duals) stand beside: what a step is worth at the margin where floors come in fractions.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal
+
+import geopandas as gpd
+import numpy as np
+import pandas as pd
+
+from optimizer.api import solve_district
+from optimizer.district import District, Floats, read_district
+from optimizer.errors import InfeasibleError, LimitError, StudyError
+from optimizer.highs import Clock
+from optimizer.indices import index_columns
+from optimizer.model import SCORE, Arrays
+from optimizer.plan import Plan
+from optimizer.problem import all_rules, assemble
+from optimizer.reference import most_floor_area
+from optimizer.relaxation import Relaxation
+from optimizer.rules import Rule
+from optimizer.solving import Progress, Report, Start
+from optimizer.study import ReferenceSection, Study, load_study
+
+Kind = Literal["dropped", "looser", "stricter"]
+NOTHING = 5e-6
+"""Difference of two scores that is none: what solvers and files round."""
+LARGE = 3_000
+"""Building sites from which the relaxation is not solved by itself."""
+RELAXING = 0.25
+"""Share of the time limit after which the relaxation is taken as it is."""
+DUAL = 1e-9
+"""Price of a row, model units, that is none."""
+
+
+@dataclass(frozen=True)
+class Change:
+    """One rule of a study dropped, loosened or tightened.
+
+    Attributes
+    ----------
+    number : int
+        Of the rule in the study.
+    rule : str
+        Its name in tables.
+    kind : str
+        ``dropped``, ``looser`` or ``stricter``.
+    text : str
+        Which numbers became what.
+    study : Study
+    """
+
+    number: int
+    rule: str
+    kind: Kind
+    text: str
+    study: Study
+
+    def __str__(self) -> str:
+        return f"{self.rule}, {self.kind}"
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What is known of the best plan of a study.
+
+    Attributes
+    ----------
+    low, high : float
+        Scores between which the best plan lies; minus infinity where none is known or there is none.
+    status : str
+        ``optimal``, ``feasible``, ``infeasible`` or ``limit``.
+    plan : Plan or None
+    seconds : float
+    """
+
+    low: float
+    high: float
+    status: str
+    plan: Plan | None
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Price:
+    """What a change of one rule is worth.
+
+    Attributes
+    ----------
+    change : Change
+    answer : Answer
+    least, most : float
+        Between which the difference of the best scores lies; minus infinity where no plan is left.
+    marginal : float or None
+        The same by the prices of the relaxation, for the same step; None where that is not known.
+    """
+
+    change: Change
+    answer: Answer
+    least: float
+    most: float
+    marginal: float | None
+
+    @property
+    def verdict(self) -> str:
+        """What may be said of the difference."""
+        if self.answer.status == "infeasible":
+            return "no plan is left"
+        if self.answer.plan is None:
+            return "no plan was found in time"
+        if self.most <= NOTHING and self.least >= -NOTHING:
+            return "worth nothing"
+        if self.least > NOTHING:
+            return f"worth at least {self.least:.5f}"
+        if self.most < -NOTHING:
+            return f"costs at least {-self.most:.5f}"
+        return "none beyond the gaps"
+
+
+@dataclass(frozen=True)
+class Prices:
+    """What every rule of a study costs.
+
+    Attributes
+    ----------
+    study : Study
+        With the constants that all scores are divided by.
+    base : Answer
+    prices : tuple of Price
+    interrupted : bool
+        Whether changes are missing since Ctrl-C ended the work.
+    """
+
+    study: Study
+    base: Answer
+    prices: tuple[Price, ...]
+    interrupted: bool
+
+    @cached_property
+    def table(self) -> pd.DataFrame:
+        """One row a change: interval of its score and of the difference, verdict, margin, and what each index became."""
+        rows = [self._row(None, self.base)] + [self._row(price, price.answer) for price in self.prices]
+        return pd.DataFrame(rows).astype({"number": "Int64"})
+
+    def _row(self, price: Price | None, answer: Answer) -> dict[str, Any]:
+        row: dict[str, Any] = {
+            "rule": "the study" if price is None else price.change.rule,
+            "number": None if price is None else price.change.number,
+            "change": "none" if price is None else price.change.kind,
+            "what": "" if price is None else price.change.text,
+            "status": answer.status,
+            "score_at_least": answer.low if np.isfinite(answer.low) else None,
+            "score_at_most": answer.high if answer.status != "infeasible" else None,
+            "difference_at_least": None if price is None or not np.isfinite(price.least) else price.least,
+            "difference_at_most": None if price is None or not np.isfinite(price.most) else price.most,
+            "verdict": "" if price is None else price.verdict,
+            "difference_by_duals": None if price is None else price.marginal,
+            "seconds": round(answer.seconds, 1),
+        }
+        return row | ({} if answer.plan is None else index_columns(answer.plan.result["indices"]))
+
+
+def price(
+    study: Study | Path | str,
+    parcels: gpd.GeoDataFrame | None = None,
+    streets: gpd.GeoDataFrame | None = None,
+    *,
+    each: bool = False,
+    report: Report | None = None,
+    scheduler: str | None = None,
+) -> Prices:
+    """Return what every rule of a study costs, each changed alone.
+
+    Parameters
+    ----------
+    study : Study or path
+    parcels, streets : GeoDataFrame, optional
+        As `optimizer.solve` takes them.
+    each : bool
+        Whether every number of a rule is moved by itself, or all numbers of a rule at once.
+    report : callable, optional
+        Told the progress.
+
+    Raises
+    ------
+    StudyError
+        When the study has no rule.
+    InfeasibleError
+        When no plan satisfies the study itself.
+    """
+    asked = load_study(study)
+    if not asked.rules:
+        raise StudyError("rules: the study has none, so there is nothing to price; `upstairs rules` lists families")
+    district = read_district(asked, parcels, streets)
+    fixed = with_reference(asked, district)
+    plans = list(changes(fixed, each))
+    steps = len(plans) + 1
+
+    def told(step: int, what: str) -> Report | None:
+        if report is None:
+            return None
+        return lambda p: report(_named(p, f"{step} of {steps}, {what}: {p.phase}"))
+
+    base = solve_district(fixed, district, report=told(1, "the study"), scheduler=scheduler)
+    margin = None if base.result["interrupted"] else Margin.of(fixed, district)
+    answers = list[tuple[Change, Answer, float | None]]()
+    own = Answer(base.result["objective"], base.result["bound"], base.result["status"], base, base.result["seconds"])
+    interrupted = base.result["interrupted"]
+    for step, change in enumerate(plans, 2):
+        if interrupted:
+            break
+        place = read_district(change.study, parcels, streets)
+        answer = _solved(change, place, own, told(step, str(change)), scheduler)
+        interrupted = answer.plan is not None and answer.plan.result["interrupted"]
+        moved = None if margin is None or change.kind == "dropped" else margin.worth(change.study, place)
+        answers.append((change, answer, moved))
+    return _compared(fixed, own, answers, interrupted)
+
+
+def _named(progress: Progress, phase: str) -> Progress:
+    return replace(progress, phase=phase)
+
+
+def with_reference(study: Study, district: District) -> Study:
+    """Return a study whose score stays divided by what its rules allow now, whatever becomes of them."""
+    if study.objective.reference is not None:
+        return study
+    most = most_floor_area(district, all_rules(study))
+    reference = ReferenceSection(total=float(most[-1]), uses=dict(zip(study.uses, most[:-1].tolist(), strict=True)))
+    return study.model_copy(update={"objective": study.objective.model_copy(update={"reference": reference})})
+
+
+def changes(study: Study, each: bool = False) -> Iterator[Change]:
+    """Yield every change of one rule: dropped, then looser and stricter, all its numbers at once or each by itself."""
+    for number, rule in enumerate(study.rules):
+        label = _label(study, number)
+        dropped = _replaced(study, number, None)
+        if dropped is not None:
+            yield Change(number, label, "dropped", "", dropped)
+        paths = rule.limits_given
+        for only in [[path] for path in paths] if each else [paths] if paths else []:
+            for kind in ("looser", "stricter"):
+                moved = rule.stepped(kind == "stricter", only)
+                changed = None if moved is None else _replaced(study, number, moved[0])
+                if moved is not None and changed is not None:
+                    yield Change(number, label, "stricter" if kind == "stricter" else "looser", moved[1], changed)
+
+
+def _label(study: Study, number: int) -> str:
+    """Return a rule's name in tables, and which it is where several share it."""
+    label = study.rules[number].label
+    return f"{label} (rules[{number}])" if sum(rule.label == label for rule in study.rules) > 1 else label
+
+
+def _replaced(study: Study, number: int, rule: Rule | None) -> Study | None:
+    """Return a study with a rule replaced, or left out; None where what is left contradicts itself."""
+    rules = [*study.rules[:number], *([] if rule is None else [rule]), *study.rules[number + 1 :]]
+    prices = {name: value for name, value in study.diagnose.prices.items() if name in {r.label for r in rules}}
+    values = {**study.to_dict(), "rules": rules, "diagnose": {"prices": prices}}
+    try:
+        return load_study(values, study.folder)
+    except StudyError:
+        return None
+
+
+def _solved(change: Change, district: District, base: Answer, report: Report | None, scheduler: str | None) -> Answer:
+    """Solve a changed study from the plan of the study itself; a bound of the study holds where it is stricter."""
+    bound = base.high if change.kind == "stricter" else np.inf
+    assert base.plan is not None, "the study itself has a plan"
+    start = Start(base.plan.action, base.plan.floors, bound)
+    clock = Clock(np.inf)
+    try:
+        plan = solve_district(change.study, district, report=report, scheduler=scheduler, start=start, explained=False)
+    except InfeasibleError:
+        return Answer(-np.inf, -np.inf, "infeasible", None, clock.elapsed)
+    except LimitError:
+        return Answer(-np.inf, bound, "limit", None, clock.elapsed)
+    return Answer(plan.result["objective"], plan.result["bound"], plan.result["status"], plan, clock.elapsed)
+
+
+def _compared(
+    study: Study, base: Answer, answers: Sequence[tuple[Change, Answer, float | None]], interrupted: bool
+) -> Prices:
+    """Set every answer against the study's own, after each has learnt from the others."""
+    stricter = [a for change, a, _ in answers if change.kind == "stricter"]
+    looser = [a for change, a, _ in answers if change.kind != "stricter"]
+    low = max([base.low, *(a.low for a in stricter)])
+    high = min([base.high, *(a.high for a in looser)])
+    own = replace(base, low=low, high=max(low, high))
+    prices = []
+    for change, answer, marginal in answers:
+        if change.kind == "stricter":
+            known = replace(answer, high=min(answer.high, own.high))
+            least, most = known.low - own.high, min(known.high - own.low, 0.0)
+        else:
+            known = replace(answer, low=max(answer.low, own.low))
+            least, most = max(known.low - own.high, 0.0), known.high - own.low
+        prices.append(Price(change, known, least, most, marginal))
+    return Prices(study, own, tuple(prices), interrupted)
+
+
+@dataclass(frozen=True)
+class Margin:
+    """The relaxation of a study at its end: solution, and prices of its rows by their names.
+
+    Attributes
+    ----------
+    arrays : Arrays
+        The study's program, without cuts that were added since.
+    x : ndarray, shape (columns,)
+    price : ndarray, shape (rows,)
+    """
+
+    arrays: Arrays
+    x: Floats
+    price: Floats
+
+    @classmethod
+    def of(cls, study: Study, district: District) -> Margin | None:
+        """Solve a study's relaxation; None where it is large or not solved in time."""
+        if len(district.sites) > LARGE:
+            return None
+        problem = assemble(study, district)
+        arrays, limit = problem.arrays(), study.solve.time_limit
+        relaxation, clock = Relaxation(problem, study.solve.threads, problem.tolerance), Clock(limit)
+        while not relaxation.settled and clock.elapsed < RELAXING * limit:
+            if relaxation.solve(clock).status != "optimal":
+                return None
+        assert relaxation.x is not None, "it was solved"
+        return cls(arrays, relaxation.x, relaxation.prices[: len(arrays.row_lower)])
+
+    def worth(self, study: Study, district: District) -> float | None:
+        """Return what a changed study is worth more at the margin, score; None where its program is of another shape.
+
+        By prices y of the rows: y (change of bounds - change of coefficients times x), at what the relaxation built.
+        """
+        before, after = self.arrays, assemble(study, district).arrays()
+        if list(before.column_names) != list(after.column_names):
+            return None
+        priced = np.flatnonzero(np.abs(self.price) > DUAL)
+        names, known = [before.row_names[int(row)] for row in priced], list(after.row_names)
+        where = {name: row for row, name in enumerate(known)}
+        count = Counter(known)
+        if any(count[name] != 1 for name in names):
+            return None
+        other = np.array([where[name] for name in names], dtype=np.int64)
+        price = self.price[priced]
+        moved = np.where(price > 0, after.row_upper[other], after.row_lower[other])
+        moved -= np.where(price > 0, before.row_upper[priced], before.row_lower[priced])
+        load = (after.matrix[other] - before.matrix[priced]) @ self.x
+        return float(price @ (moved - load)) / SCORE

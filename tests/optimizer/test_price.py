@@ -1,0 +1,209 @@
+"""What each rule costs, against studies solved from scratch by another solver; steps of rules against plans."""
+
+import tomllib
+
+import numpy as np
+import pandas as pd
+import pytest
+from typer.testing import CliRunner
+
+import optimizer
+from geodata.synthetic import synthetic_district
+from optimizer.api import evidence_of
+from optimizer.cli import app
+from optimizer.district import read_district
+from optimizer.errors import StudyError
+from optimizer.files import PRICES, write_prices
+from optimizer.plan import Plan
+from optimizer.price import Answer, Change, _compared, changes, price, with_reference
+from optimizer.rules import rule_kinds
+from optimizer.study import load_study
+from tests.districts import lots, random_lots, study
+
+RULES = [
+    {"kind": "programme", "max_floor_area": 2000, "min_share": {"shops": 0.2}},
+    {"kind": "share", "name": "homes in part", "uses": ["homes"], "min": 0.3, "max": 0.6},
+    {"kind": "demolition", "max_share": 0.3},
+    {"kind": "banned", "uses": ["making"], "where": ["L0"]},
+]
+FACTS = ("max_far", "max_height", "coverage", "storeys", "year", "zone", "protected")
+SHIPPED = ("workshop", "rnd", "housing", "services")
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_prices_agree_with_studies_solved_from_scratch_by_another_solver(seed):
+    frame = random_lots(np.random.default_rng(seed), 4)
+    asked = study(rules=RULES)
+    found = price(asked, frame)
+    assert len(found.prices) >= 4 + 2 * 2
+
+    def best(of):
+        values = {**of.to_dict(), "solve": {"solver": "PULP_CBC_CMD", "gap": 1e-6, "time_limit": 60}}
+        try:
+            return optimizer.solve(load_study(values, of.folder), frame).result["objective"]
+        except optimizer.InfeasibleError:
+            return None
+
+    own = best(with_reference(asked, read_district(asked, frame)))
+    assert found.base.low - 1e-5 <= own <= found.base.high + 1e-5
+    for item in found.prices:
+        changed = best(item.change.study)
+        if changed is None:
+            assert item.verdict == "no plan is left"
+            continue
+        assert item.answer.low - 1e-5 <= changed <= item.answer.high + 1e-5
+        assert item.least - 1e-5 <= changed - own <= item.most + 1e-5, item.change
+        sign = -1 if item.change.kind == "stricter" else 1
+        assert sign * (changed - own) >= -1e-5
+        if item.verdict.startswith(("worth at", "costs")):
+            assert abs(changed - own) > 1e-6
+
+
+def test_scores_are_of_one_kind_whatever_a_programme_allows():
+    frame = lots(3, gfa_homes=240.0, storeys=1)
+    asked = study(rules=[{"kind": "programme", "max_floor_area": 1200}])
+    own = optimizer.solve(asked, frame)
+    fixed = with_reference(asked, read_district(asked, frame))
+    assert optimizer.solve(fixed, frame).result["objective"] == pytest.approx(own.result["objective"], abs=1e-9)
+    (free,) = (change.study for change in changes(fixed) if change.kind == "dropped")
+    more = optimizer.solve(free, frame).result
+    # Of the same plans the score is the same: what is allowed stands nowhere below a fraction.
+    assert more["objective"] >= own.result["objective"] - 1e-9
+    assert more["bound"] > 1.0 or more["objective"] > 1.0
+
+
+@pytest.fixture(scope="module")
+def plans():
+    """A district of the shipped uses, and plans of it at random."""
+    frame, streets = synthetic_district(16, seed=3)
+
+    def drawn(asked):
+        rng = np.random.default_rng(5)
+        d = read_district(asked, frame, streets)
+        out = []
+        for _ in range(12):
+            new = np.zeros((len(d.sites), len(d.uses)), dtype=np.int64)
+            for s in range(len(d.sites)):
+                for _ in range(int(rng.integers(0, 4))):
+                    new[s, rng.integers(len(d.uses))] += 1
+            action = np.where(rng.random(len(d.parcels)) < 0.5, "keep", "redevelop").astype(object)
+            out.append(Plan(asked, d, action, np.where((action == "keep")[d.parcel_of][:, None], 0, new), {}))
+        return out
+
+    return drawn
+
+
+def _asked(rules):
+    return load_study(
+        {
+            "name": "steps",
+            "parcels": {
+                "columns": {"id": "id", **{c: c for c in FACTS}},
+                "existing": {u: f"gfa_{u}" for u in SHIPPED},
+            },
+            "rules": rules,
+        }
+    )
+
+
+EXAMPLES = {kind: tomllib.loads(family.example) for kind, family in rule_kinds().items()}
+
+
+@pytest.mark.parametrize("kind", list(EXAMPLES))
+def test_a_stricter_rule_is_missed_by_no_less_and_a_looser_one_by_no_more(kind, plans):
+    asked = _asked([EXAMPLES[kind]])
+    (rule,) = asked.rules
+    forms = [rule.stepped(False), (rule, ""), rule.stepped(True)]
+    if not rule.limits_given:
+        assert forms[0] is forms[2] is None
+        return
+    missed = []
+    for form in forms:
+        if form is not None:
+            of = _asked([form[0]])
+            checks = [[c for r in of.rules for c in r.check(evidence_of(plan))] for plan in plans(of)]
+            missed.append([sum(c.missed for c in found) for found in checks])
+    assert len(missed) >= 2
+    assert (np.diff(missed, axis=0) >= -1e-6 * (1 + np.abs(missed[:-1]))).all(), missed
+
+
+def test_a_step_is_a_tenth_or_a_decibel_and_shares_stay_shares():
+    rules = _asked(
+        [
+            {"kind": "noise", "limits": {"housing": 63}},
+            {"kind": "programme", "min_share": {"workshop": 0.95}, "max_today": 1.3},
+            {"kind": "stacking", "highest": {"workshop": 2}},
+            {"kind": "demolition", "max_share": 0.0},
+        ]
+    ).rules
+    noise, programme, stacking, demolition = rules
+    assert "63 to 62" in noise.stepped(True)[1] and "63 to 64" in noise.stepped(False)[1]
+    assert programme.stepped(True)[0].min_share == {"workshop": 1.0}
+    assert programme.stepped(False)[0].max_today == pytest.approx(1.43)
+    assert programme.stepped(True, [("max_today",)])[1] == "max_today 1.3 to 1.17"
+    assert stacking.stepped(True)[0].highest == {"workshop": 1}
+    assert demolition.stepped(True) is None and demolition.stepped(False) is None
+
+
+def test_answers_learn_from_one_another_and_gaps_are_respected():
+    asked = study(rules=RULES[:1])
+
+    def answer(low, high):
+        return Answer(low, high, "optimal", None, 0.0)
+
+    def change(kind):
+        return Change(0, "programme", kind, "", asked)
+
+    found = _compared(
+        asked,
+        answer(0.50, 0.60),
+        [
+            (change("dropped"), answer(0.55, 0.58), None),
+            (change("looser"), answer(0.49, 0.70), None),
+            (change("stricter"), answer(0.52, 0.65), None),
+        ],
+        False,
+    )
+    assert (found.base.low, found.base.high) == (0.52, 0.58)
+    dropped, looser, stricter = found.prices
+    assert (dropped.least, dropped.most) == (0.0, pytest.approx(0.06))
+    assert looser.answer.low == 0.52 and stricter.answer.high == 0.58
+    assert (stricter.least, stricter.most) == (pytest.approx(-0.06), 0.0)
+
+
+def test_table_and_figure_are_written_and_nothing_of_others_is_replaced(tmp_path):
+    found = price(study(rules=RULES), random_lots(np.random.default_rng(1), 4), each=True)
+    write_prices(found, tmp_path / "prices")
+    assert {file.name for file in (tmp_path / "prices").iterdir()} == set(PRICES)
+    table = pd.read_csv(tmp_path / "prices/prices.csv")
+    assert list(table["change"][:2]) == ["none", "dropped"]
+    assert {"proximity", "jobs", "floor_area_m2"} <= set(table.columns)
+    assert (table["difference_at_least"].dropna() <= table["difference_at_most"].dropna()).all()
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other/mine.txt").write_text("mine")
+    with pytest.raises(StudyError, match="other things than prices"):
+        write_prices(found, tmp_path / "other")
+
+
+def test_a_study_without_rules_has_nothing_to_price(tmp_path):
+    frame, streets = synthetic_district(6, seed=1)
+    frame.to_file(tmp_path / "lots.gpkg")
+    with pytest.raises(StudyError, match="nothing to price"):
+        price(_asked([]), frame, streets)
+    file = tmp_path / "study.toml"
+    file.write_text('name = "x"\n[parcels]\nfile = "lots.gpkg"\n')
+    ended = CliRunner().invoke(app, ["price", str(file), "--out", str(tmp_path / "out")])
+    assert "nothing to price" in str(ended.exception) and not (tmp_path / "out").exists()
+
+
+def test_duals_price_a_step_of_a_study_in_fractions():
+    """One lot, housing worth its mixing alone: the relaxation's value is linear in the floor allowed."""
+    frame = lots(2, gfa_homes=0.0, storeys=0, max_far=6.0)
+    asked = study(
+        rules=[{"kind": "programme", "max_floor_area": 1000}],
+        objective={"proximity": 0.0, "mixing": 0.0, "density": 1.0},
+    )
+    found = price(asked, frame)
+    worth = {item.change.kind: item.marginal for item in found.prices}
+    assert worth["looser"] == pytest.approx(0.1, abs=1e-6) and worth["stricter"] == pytest.approx(-0.1, abs=1e-6)
+    assert worth["dropped"] is None
