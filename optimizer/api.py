@@ -150,7 +150,9 @@ def evidence_of(plan: Plan) -> Evidence:
         receptors = receptor_tables(d.around, plan.study.backgrounds)
         screens = list(zip(d.around.screens.footprints, d.around.screens.heights.tolist(), strict=True))
     uses = {use.name: use for use in d.uses}
-    return Evidence(table, buildings, uses, walks, rules, plan.study.pollution, receptors, screens)
+    return Evidence(
+        table, buildings, uses, walks, rules, plan.study.pollution, receptors, screens, plan.study.linkage_list
+    )
 
 
 def _result(plan: Plan, solution: Solution, seconds: float) -> dict[str, Any]:

@@ -18,6 +18,7 @@ import geopandas as gpd
 import numpy as np
 import pandas as pd
 import shapely
+from scipy.optimize import linprog
 from scipy.special import xlogy
 
 from geodata.facades import facade_points, footprints
@@ -27,7 +28,7 @@ from optimizer.files import read_folder
 from optimizer.laws import TenMinutes, laws, ten_minutes
 from optimizer.rules import Check, Evidence, implied_rules
 from optimizer.surroundings import receptor_tables
-from optimizer.transport import Walks, transport
+from optimizer.transport import Shipments, Walks, transport
 from optimizer.uses import Use
 
 if TYPE_CHECKING:
@@ -172,7 +173,8 @@ def _evidence(
     table[floor_area] = summed[floor_area]
     shapes = written.drop_duplicates("parcel_id").set_index("parcel_id").geometry.reindex(table.index)
     table = gpd.GeoDataFrame(table, geometry=shapes.to_numpy(), crs=written.crs)  # in metres
-    return Evidence(table, buildings, uses, walks, (*implied_rules(), *study.rules), study.pollution)
+    rules, links = (*implied_rules(), *study.rules), study.linkage_list
+    return Evidence(table, buildings, uses, walks, rules, study.pollution, linkages=links)
 
 
 def _with_receptors(
@@ -389,8 +391,9 @@ def recompute(study: Study, evidence: Evidence) -> Audit:
     walks = evidence.doors
     checks = [check for rule in evidence.rules for check in rule.check(evidence)]
     near, near_today = ten_minutes(evidence, walks, [area, today])
-    indices = _indices(study, evidence, area, walks, near)
-    existing = _indices(study, evidence, today, walks, near_today)
+    moved_today = transport(study.linkage_list, list(evidence.uses), today, walks)
+    indices = _indices(study, evidence, area, evidence.proximity, walks, near)
+    existing = _indices(study, evidence, today, moved_today, walks, near_today)
     score = _objective(study, evidence, indices, today) - sum(check.cost for check in checks)
     score += sum(rule.reward(evidence) for rule in evidence.rules)
     return Audit(checks, indices, existing, float(score), [])
@@ -401,11 +404,18 @@ def _entropy(area: np.ndarray) -> float:
     return float(xlogy(area.sum(axis=1), area.sum(axis=1)).sum() - xlogy(area, area).sum())
 
 
-def _indices(study: Study, evidence: Evidence, area: np.ndarray, walks: Walks, near: TenMinutes) -> dict[str, Any]:
-    """Return the indices of floor areas by building and use, (S, U)."""
+def _indices(
+    study: Study,
+    evidence: Evidence,
+    area: np.ndarray,
+    moved: tuple[float, list[Shipments]],
+    walks: Walks,
+    near: TenMinutes,
+) -> dict[str, Any]:
+    """Return the indices of floor areas by building and use, (S, U), and of what its linkages move."""
     uses = list(evidence.uses)
     links = study.linkage_list
-    value, shipments = transport(links, uses, area, walks)
+    value, shipments = moved
     total = float(area.sum())
     most = sum(k.strength * k.demand * area[:, uses.index(k.client)].sum() for k in links)
     wanted = sum(k.demand * area[:, uses.index(k.client)].sum() for k in links)
@@ -462,9 +472,25 @@ def _objective(study: Study, evidence: Evidence, indices: dict[str, Any], today:
             if part:
                 entropy = indices["mixing"]["entropy_m2"][name]
                 score += weights.mixing * part / parts * entropy / (total * math.log(len(most)))
-    if weights.density:
-        score += weights.density * indices["density"]["floor_area_m2"] / total
-    return float(score)
+    table = evidence.parcels
+    stands = table[[f"today_{u}" for u in evidence.uses]].to_numpy(dtype=float).sum(axis=1)
+    kept, converted = ((table["action"] == action).to_numpy() for action in ("keep", "convert"))
+    density, uses = indices["density"], evidence.uses
+    counted = [
+        (weights.density, density["floor_area_m2"], total),
+        (weights.jobs, density["jobs"], _fullest(most, total, {n: u.floor_per_job for n, u in uses.items()})),
+        (weights.homes, density["homes"], _fullest(most, total, {n: u.floor_per_home for n, u in uses.items()})),
+        (weights.preserved, float(stands[kept | converted].sum()), float(stands.sum())),
+        (weights.unchanged, float(stands[kept].sum()), float(stands.sum())),
+    ]
+    return float(score + sum(weight * value / top for weight, value, top in counted if weight and top))
+
+
+def _fullest(most: dict[str, float], total: float, floor_per: dict[str, float]) -> float:
+    """Return the most jobs or homes in floor area that is limited by use and in total, m²."""
+    rate = np.array([1.0 / floor_per[use] if floor_per[use] else 0.0 for use in most])
+    limits = [(0.0, area) for area in most.values()]
+    return -float(linprog(-rate, A_ub=np.ones((1, len(rate))), b_ub=[total], bounds=limits).fun)
 
 
 def _most(study: Study, evidence: Evidence, today: np.ndarray) -> tuple[dict[str, float], float]:

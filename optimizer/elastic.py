@@ -1,6 +1,7 @@
 """A study's rules as a program in which each may be missed, place by place, by columns of its own.
 
-Proximity and mixing are left out: whether there is a plan depends on neither, and without walks the program is small.
+Proximity and mixing are left out: whether there is a plan depends on neither, unless a rule asks for walks, and without
+them the program is small.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from scipy import sparse
 from optimizer.district import Bools, District, Floats, Ints
 from optimizer.highs import Answer, Clock, load, run
 from optimizer.model import Model
+from optimizer.proximity import add_proximity
 from optimizer.rules import Rule, implied_rules
 from optimizer.rules.receptors import ReceptorRule
 
@@ -79,6 +81,7 @@ class Elastic:
         self.model = model = Model(district, frozenset(study.actions.allowed), [*implied_rules(), *rules])
         for rule in model.rules:
             rule.declare(model)
+        add_proximity(model, 0.0, np.zeros(len(district.uses)))
         for rule in implied_rules():
             rule.constrain(model)
         firm = list[int]()

@@ -114,6 +114,7 @@ class Master:
         self.most = _implied(a, self.upper)
         self.choices = Chosen(np.empty(0, dtype=np.int64), np.empty((0, len(self.stacks.routes))))
         self.mixture, self.weight = self.choices, np.empty(0)
+        self._counting_walks = self._beside_balances()
         self.rounds = self._known = 0
         self._rng = np.random.default_rng(0)
         self.x: Floats | None = None
@@ -234,8 +235,10 @@ class Master:
         for column, row, value in zip(*self._singles(), strict=True):
             limit = a.cost[column] / value
             p[row] = max(p[row], limit) if value > 0 else min(p[row], limit)
+        counting = self._counting_walks
+        cost = a.cost - self._transposed[:, counting] @ p[counting]
         for route in self.stacks.routes:
-            p[route.balanced] = _closed(p[route.balanced], -a.cost[route.walk], route.tail, route.head)
+            p[route.balanced] = _closed(p[route.balanced], -cost[route.walk], route.tail, route.head)
         for scale in self.groups:
             if scale.defined is not None:
                 p[self._transposed[scale.entropy].indices] = 0.0
@@ -249,6 +252,16 @@ class Master:
                 gain = np.where(self.upper[columns] > 0, np.maximum(reduced[columns], 0.0), 0.0)
                 np.maximum.at(rise, rows, gain)
         return p + rise
+
+    def _beside_balances(self) -> Ints:
+        """Return the rows that count walks without balancing them: those of a rule on proximity."""
+        matrix, routes = self.arrays.matrix, self.stacks.routes
+        if not routes:
+            return np.empty(0, dtype=np.int64)
+        walks = np.zeros(matrix.shape[1], dtype=bool)
+        walks[np.concatenate([route.walk for route in routes])] = True
+        row = np.repeat(np.arange(matrix.shape[0]), np.diff(matrix.indptr))[walks[matrix.indices]]
+        return np.setdiff1d(row, np.concatenate([route.balanced for route in routes]))
 
     def _singles(self) -> tuple[Ints, Ints, Floats]:
         """Columns without bound that stand in one row only: column, row and coefficient."""

@@ -226,6 +226,8 @@ class Model:
         What rules have to say of how they were written down.
     misses : list of (rule, columns, names)
         What rules with a price are missed by, each in the rule's own unit.
+    value : (columns, coefficients)
+        Whose sum is the value of proximity, model units; empty where walks are not looked at.
     """
 
     def __init__(self, district: District, actions: frozenset[str], rules: Sequence[Rule] = ()) -> None:
@@ -295,6 +297,7 @@ class Model:
         self.notes = d.around.notes
         self.allowances: list[tuple[Ints, Ints, Floats]] = []
         self.misses: list[tuple[Rule, Ints, tuple[str, ...]]] = []
+        self.value: tuple[Ints, Floats] = np.empty(0, dtype=np.int64), np.empty(0)
 
     def _floors(self, kind: str, limit: Ints) -> Ints:
         columns = self.program.columns(self._by_use(kind), upper=limit.ravel().astype(float), integer=True)

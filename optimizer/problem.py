@@ -10,10 +10,12 @@ import numpy as np
 from optimizer.district import Bools, District, Floats
 from optimizer.errors import StudyError
 from optimizer.mixing import Scale, add_mixing, separate
-from optimizer.model import AREA, SCORE, Arrays, Model
+from optimizer.model import AREA, Arrays, Model
 from optimizer.proximity import Flows, add_proximity, reference_value
 from optimizer.reference import most_floor_area, reference_floor_area
 from optimizer.rules import Rule, implied_rules
+from optimizer.terms import TERMS, add_term
+from optimizer.terms import most as largest
 
 if TYPE_CHECKING:
     from optimizer.study import Study
@@ -87,12 +89,8 @@ def assemble(study: Study, district: District) -> Problem:
     over = reference_floor_area(study, most)
     flows = add_proximity(model, study.objective.proximity, over[:-1])
     scales = add_mixing(model, mixing_weights(study), float(over[-1])) if study.objective.mixing else []
-    if study.objective.density:
-        sites = np.arange(len(district.sites))
-        value = SCORE * study.objective.density / (over[-1] * AREA)
-        for u in range(len(district.uses)):
-            for _, column, area in model.floor_area_terms(u, sites):
-                model.program.reward(np.asarray(column), value * np.asarray(area))
+    for term in TERMS:
+        add_term(model, term, getattr(study.objective, term.name), over)
     for rule in rules:
         rule.declare(model)
     for rule in rules:
@@ -104,8 +102,11 @@ def _most_score(study: Study, district: District, most: Floats, over: Floats) ->
     """Return what no score exceeds: no term exceeds its weight times the most allowed over what it is divided by."""
     weights, reference = study.objective, reference_value(district, over[:-1])
     near = weights.proximity * reference_value(district, most[:-1]) / reference if reference else 0.0
-    rest = (weights.mixing + weights.density) * most[-1] / over[-1]
-    return float(near + rest + sum(rule.most_reward for rule in study.rules))
+    rest = weights.mixing * most[-1] / over[-1] + sum(rule.most_reward for rule in study.rules)
+    for term in TERMS:
+        top = largest(term, district, over)
+        rest += getattr(weights, term.name) * largest(term, district, most) / top if top else 0.0
+    return float(near + rest)
 
 
 def _check_rules(study: Study, district: District) -> None:

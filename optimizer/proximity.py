@@ -96,19 +96,23 @@ def reference_value(district: District, most: Floats) -> float:
 def add_proximity(model: Model, weight: float, most: Floats) -> Flows:
     """Add the flow's columns, rows and objective, weighted and divided by `reference_value`.
 
+    The model is told which columns, at which coefficients, the value V is the sum of.
+
     Returns
     -------
     Flows
-        Its columns; none where proximity has no weight.
+        Its columns; none where proximity has no weight and no rule of the model asks for it.
     """
     district, program = model.district, model.program
     network, use = district.network, district.use_index
     scale = reference_value(district, most)
     walks: list[tuple[Ints, Floats]] = []
     inner: list[tuple[Ints, Floats]] = []
-    if weight == 0 or scale == 0:
+    asked = any(rule.asks_walks for rule in model.rules) and len(district.linkages) > 0
+    if not asked and (weight == 0 or scale == 0):
         return Flows(np.arange(0), np.empty((0, 2)), np.zeros(0, dtype=bool))
-    value = SCORE * weight / (scale * AREA)
+    value = SCORE * weight / (scale * AREA) if scale else 0.0
+    worth: list[tuple[Ints, Floats]] = []
     sites = np.arange(len(district.sites))
     reachable = np.ones(len(sites), dtype=bool)
     reachable[network.unreached] = False
@@ -121,19 +125,18 @@ def add_proximity(model: Model, weight: float, most: Floats) -> Flows:
     leaving: dict[int, list[np.ndarray]] = {}
     for link in district.linkages:
         client, supplier = use[link.client], use[link.supplier]
-        earn, name = value * link.strength, f"{link.client}_{link.supplier}"
+        name = f"{link.client}_{link.supplier}"
+        access, per_walk = link.strength * network.access / link.reach, -link.strength * length / link.reach
         served, given = (
             program.columns(
                 Joined(f"{label}_{name}_", model.site_names),
                 upper=np.where(reachable & (network.access < link.reach), np.inf, 0.0),
-                cost=gain - earn * network.access / link.reach,
+                cost=value * (gain - access),
             )
-            for label, gain in (("served", earn), ("given", 0.0))
+            for label, gain in (("served", link.strength), ("given", 0.0))
         )
-        walk = program.columns(
-            Joined(f"walk_{name}_", tail, "_", head),
-            cost=-earn * length / link.reach,
-        )
+        walk = program.columns(Joined(f"walk_{name}_", tail, "_", head), cost=value * per_walk)
+        worth += [(served, link.strength - access), (given, -access), (walk, per_walk)]
         balanced = program.rows(
             Joined(f"balance_{name}_", nodes),
             (head, walk, 1.0),
@@ -150,8 +153,9 @@ def add_proximity(model: Model, weight: float, most: Floats) -> Flows:
             q = program.columns(
                 Joined(f"inside_{part}_{name}_", model.site_names),
                 upper=np.where((most_client > 0) & (most_supplier > 0), np.inf, 0.0),
-                cost=earn,
+                cost=value * link.strength,
             )
+            worth.append((q, np.full(len(q), link.strength)))
             column, area, _ = terms[client]
             program.rows(
                 Joined(f"inside_demand_{part}_{name}_", model.site_names),
@@ -211,6 +215,7 @@ def add_proximity(model: Model, weight: float, most: Floats) -> Flows:
             upper=0.0,
         )
         routes = [replace(r, supplied=supplied) if r.supplier == supplier and not r.shared else r for r in routes]
+    model.value = np.concatenate([part for part, _ in worth]), np.concatenate([part for _, part in worth])
     flows = np.concatenate([part for part, _ in walks + inner])
     places = np.concatenate([xy for _, xy in walks + inner])
     return Flows(flows, places, np.arange(len(flows)) < sum(len(part) for part, _ in walks), routes)

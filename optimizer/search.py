@@ -171,7 +171,8 @@ def nearest(
         held[list(needed)] = True
         small = arrays.rows(held & ~arrays.cut)
         columns = np.flatnonzero(~left_out)
-        rows = np.flatnonzero(small.matrix[:, columns].getnnz(axis=1) > 0)
+        asks_none = small.matrix @ left_out.astype(float) == 0  # with what is left out at 0 the others ask nothing
+        rows = np.flatnonzero((small.matrix[:, columns].getnnz(axis=1) > 0) & (asks_none | np.isinf(small.row_lower)))
         place = np.full(len(arrays.cost), -1)
         place[columns] = np.arange(len(columns))
         apart = _apart(len(columns), place[floors])

@@ -203,9 +203,19 @@ class ObjectiveSection(Section):
     proximity: NonNegative = 0.6
     mixing: NonNegative = 0.4
     density: NonNegative = 0.0
+    jobs: NonNegative = 0.0
+    homes: NonNegative = 0.0
+    preserved: NonNegative = 0.0
+    unchanged: NonNegative = 0.0
     scales: MixingScales = MixingScales()
     neighbourhood_size: Positive = 250.0
     reference: ReferenceSection | None = None
+
+    @property
+    def weights(self) -> dict[str, float]:
+        """Weight of each term by its name."""
+        names = ("proximity", "mixing", "density", "jobs", "homes", "preserved", "unchanged")
+        return {name: getattr(self, name) for name in names}
 
     @model_validator(mode="after")
     def _mixing_at_some_scale(self) -> ObjectiveSection:
@@ -341,8 +351,8 @@ class Study(Section):
                 origin = f" of rule set {rule.ruleset}; map it in its roles" if rule.ruleset else ""
                 known_name(use, names, f"rules[{i}].{key}{origin}")
         weights = self.objective
-        if weights.proximity + weights.mixing + weights.density + sum(rule.most_reward for rule in self.rules) <= 0:
-            raise StudyError("objective: every weight is 0; give at least one of proximity, mixing and density")
+        if sum(weights.weights.values()) + sum(rule.most_reward for rule in self.rules) <= 0:
+            raise StudyError(f"objective: every weight is 0; give at least one of {', '.join(weights.weights)}")
         if weights.reference is not None and set(weights.reference.uses) != set(names):
             for use in weights.reference.uses:
                 known_name(use, names, "objective.reference.uses")

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 
     from optimizer.district import Bools, District, Floats, Ints
     from optimizer.model import Model
-    from optimizer.transport import Walks
-    from optimizer.uses import Use
+    from optimizer.transport import Shipments, Walks
+    from optimizer.uses import Linkage, Use
 
 NonNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
@@ -137,6 +137,8 @@ class Evidence:
         ``buildings`` has a column ``footprint``.
     screens : list of (polygon, height in m)
         Buildings that the plan cannot change.
+    linkages : tuple of Linkage
+        Of the study.
     heard : dict
         What `optimizer.heard` found already.
     """
@@ -149,6 +151,7 @@ class Evidence:
     pollution: PollutionSection = field(default_factory=PollutionSection)
     receptors: Mapping[str, pd.DataFrame] = field(default_factory=dict)
     screens: Sequence[tuple[Any, float]] = ()
+    linkages: tuple[Linkage, ...] = ()
     heard: dict[Any, dict[Any, Floats]] = field(default_factory=dict, repr=False)
 
     def places_in(self, group: str) -> pd.DataFrame:
@@ -210,6 +213,13 @@ class Evidence:
         from optimizer.transport import Walks
 
         return Walks(self)
+
+    @cached_property
+    def proximity(self) -> tuple[float, list[Shipments]]:
+        """Value of the plan's proximity, m², and what its linkages move, by the transport problem over all pairs."""
+        from optimizer.transport import transport
+
+        return transport(self.linkages, list(self.uses), self.floor_area(), self.doors)
 
 
 @dataclass(frozen=True)
@@ -285,6 +295,8 @@ class Rule(BaseModel):
 
     kind: ClassVar[str]
     implied: ClassVar[bool] = False
+    asks_walks: ClassVar[bool] = False
+    """Whether the rule looks at proximity, whose walks the model then has whatever it weighs in the score."""
     example: ClassVar[str] = ""
     """Lines of a study that uses the shipped uses; they run on any district."""
     stricter: ClassVar[Mapping[str, int]] = {}

@@ -18,7 +18,8 @@ class Demolition(Rule):
     """At most a share of today's floor area is demolished.
 
     sum over chosen i of E_i (1 - k_i - c_i) <= max_share · sum of E_i, with today's floor area E (m²), k = 1
-    where the building is kept and c = 1 where it is converted. Missed by m² of today's floor area.
+    where the building is kept and c = 1 where it is converted; without c_i where conversions count too, so that the
+    rule limits all change. Missed by m² of today's floor area.
     """
 
     kind: ClassVar[str] = "demolition"
@@ -26,6 +27,7 @@ class Demolition(Rule):
     example: ClassVar[str] = 'kind = "demolition"\nmax_share = 0.4'
 
     max_share: Share = Field(description="most of today's floor area that may go, m²/m²")
+    conversions: bool = Field(default=False, description="whether floor area that is converted counts as gone")
 
     def constrain(self, model: Model) -> None:
         """Add one row."""
@@ -37,7 +39,7 @@ class Demolition(Rule):
             model,
             ["today"],
             (0, model.keep, area),
-            (0, model.convert, area),
+            (0, model.convert, 0.0 if self.conversions else area),
             lower=(1.0 - self.max_share) * area.sum(),
             unit=AREA,
         )
@@ -46,7 +48,8 @@ class Demolition(Rule):
         """Add up today's floor area where the plan redevelops or clears."""
         table = evidence.parcels[evidence.chosen(self.where, self.label)]
         today = table[[f"today_{use}" for use in evidence.uses]].sum(axis=1)
-        gone = float(today[table["action"].isin(["redevelop", "clear"])].sum())
+        changed = ["redevelop", "clear", *(["convert"] if self.conversions else [])]
+        gone = float(today[table["action"].isin(changed)].sum())
         total = float(today.sum())
         yield from self.verdict(
             ["today's floor area"],
