@@ -22,15 +22,19 @@ from optimizer.diagnose import Diagnosis
 from optimizer.district import read_district
 from optimizer.errors import InfeasibleError, StudyError, UpstairsError, known_name
 from optimizer.files import (
+    check_front_target,
     check_prices_target,
     check_target,
     redraw,
     write_comparison,
     write_diagnosis,
+    write_front,
     write_plan,
     write_pollution,
     write_prices,
 )
+from optimizer.frontier import AXES
+from optimizer.frontier import frontier as frontier_of
 from optimizer.interrupt import undisturbed
 from optimizer.pollution import measures
 from optimizer.price import price as prices_of
@@ -281,6 +285,45 @@ def price(
         screen.prices(out, found)
         _said("Table:  ", folder / "prices.csv")
         _said("Figure: ", folder / "tornado.png")
+
+
+@app.command()
+def frontier(
+    study: StudyFile,
+    folder: Annotated[Path, typer.Option("--out", metavar="DIR", help="Where the front goes.", show_default=False)],
+    axes: Annotated[
+        list[str],
+        typer.Option("--axes", metavar="A B [C]", help=f"Of {', '.join(a.name for a in AXES)}.", show_default=False),
+    ],
+    more: Annotated[list[str] | None, typer.Argument(hidden=True)] = None,
+    points: Annotated[str, typer.Option(metavar="N", help="Solves, or 'all' points of a small district.")] = "7",
+    gap: Gap = None,
+    time_limit: TimeLimit = None,
+    threads: Threads = None,
+    scheduler: Scheduler = None,
+    quiet: Quiet = False,
+) -> None:
+    """Trade two or three goals off exactly: plans that no other beats, and what no plan reaches."""
+    # Names after the first stand where arguments do; the study may, then, be among them.
+    names = [str(study), *(more or [])]
+    files = [name for name in names if name.endswith(".toml")] or names[:1]
+    if not points.isdigit() and points != "all":
+        raise StudyError(f"--points {points}: a number, or all, is expected")
+    check_front_target(folder)
+    asked = _asked(load_study(Path(files[0])), gap=gap, time_limit=time_limit, threads=threads)
+    chosen = [*axes, *(name for name in names if name not in files)]
+    with screen.progress(err, quiet) as report:
+        found = frontier_of(asked, chosen, None if points == "all" else int(points), report=report, scheduler=scheduler)
+    with undisturbed(), screen.doing(err, quiet) as say:
+        write_front(found, folder, say)
+    if not quiet:
+        screen.front(out, found)
+    for number in range(1, len(found.points) + 1):
+        place = folder / "points" / f"{number:02d}"
+        _faults(audit_folder(place).faults, place)
+    if not quiet:
+        out.print(f"Audited: the {len(found.points)} plans agree with their files.", highlight=False)
+        _said("Page:   ", folder / "front.html")
 
 
 def _said(what: str, file: Path) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,6 +12,9 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+    from optimizer.frontier import Front
     from optimizer.price import Prices
 
 BLUE, ORANGE, GREEN, GREY = "#0072B2", "#D55E00", "#009E73", "#767676"
@@ -72,3 +77,75 @@ def tornado(found: Prices) -> Figure:
     ax.spines[["top", "right", "left"]].set_visible(False)
     ax.tick_params(left=False)
     return figure
+
+
+def front_figure(found: Front, links: Sequence[str] = ()) -> Figure:
+    """Return the front: its points by number, what they reach, and what is neither reached nor ruled out.
+
+    Parameters
+    ----------
+    links : sequence of str, optional
+        Where each point leads to, in an SVG.
+    """
+    figure = Figure(figsize=(6.5, 5), layout="constrained")
+    ax = figure.add_subplot()
+    x, y = (np.array([found.value(k, p.shares[k]) for p in found.points]) for k in (0, 1))
+    if len(found.axes) == 2:
+        _band(ax, found)
+        dots = ax.scatter(x, y, s=60, color=BLUE, zorder=3, edgecolor="white")
+    else:
+        third = [found.value(2, p.shares[2]) for p in found.points]
+        dots = ax.scatter(x, y, c=third, s=60, cmap="cividis", zorder=3, edgecolor="white")
+        figure.colorbar(dots, ax=ax, label=_named(found, 2))
+    if links:
+        dots.set_urls(list(links))
+    ax.scatter(
+        x[found.knee], y[found.knee], s=220, facecolor="none", edgecolor=ORANGE, linewidth=1.6, zorder=4, label="knee"
+    )
+    for number, (a, b) in enumerate(zip(x, y, strict=True), 1):
+        ax.annotate(str(number), (a, b), xytext=(7, 5), textcoords="offset points", fontsize=8)
+    ax.set_xlabel(_named(found, 0))
+    ax.set_ylabel(_named(found, 1))
+    low, high = found.hypervolume
+    ax.set_title(
+        f"{shortened(found.study.name)}\nof the box from nadir to ideal {low:.0%} is reached, {1 - high:.0%} ruled out",
+        fontsize=10,
+        loc="left",
+    )
+    ax.legend(fontsize=8, frameon=False, loc="best")
+    ax.spines[["top", "right"]].set_visible(False)
+    return figure
+
+
+def _named(found: Front, number: int) -> str:
+    axis = found.axes[number]
+    return f"{axis.label}{'' if axis.unit in ('0 to 1', axis.label) else f', {axis.unit}'}{' (less is better)' if axis.less else ''}"
+
+
+def _band(ax: Axes, found: Front) -> None:
+    """Fill what the points reach, and what no bound rules out, between nadir and ideal."""
+    main = found.solves[0].main
+    other = 1 - main
+    low, high = found.nadir, np.array([top for _, top in found.ideal])
+    fences = [p for p in found.solves if p.main == main and p.bound < np.inf]
+    edges = np.unique(
+        np.clip(
+            [low[other], high[other], *(p.levels[other] for p in fences), *(p.shares[other] for p in found.points)],
+            low[other],
+            high[other],
+        )
+    )
+    reached, open_ = [], []
+    for a, b in itertools.pairwise(edges):
+        beyond = [p.shares[main] for p in found.points if p.shares[other] >= b - 1e-9]
+        held = [p.bound for p in fences if p.levels[other] <= a + 1e-6]
+        reached.append(max([low[main], *beyond]))
+        open_.append(max(reached[-1], min([high[main], *held])))
+    at = [found.value(other, edge) for edge in edges]
+    floor, inner, outer = (
+        [found.value(main, share) for share in np.append(shares, shares[-1:])]
+        for shares in (np.full(len(reached), low[main]), np.array(reached), np.array(open_))
+    )
+    fill = ax.fill_between if main == 1 else ax.fill_betweenx
+    fill(at, floor, inner, step="post", color=BLUE, alpha=0.15, linewidth=0, label="reached by a plan")
+    fill(at, inner, outer, step="post", color=GREY, alpha=0.3, linewidth=0, label="not known")

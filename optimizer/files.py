@@ -19,8 +19,9 @@ import tomli_w
 from geodata.export import plain, qml_categorised, read_geojson, write_csv, write_geojson, write_geopackage
 from geodata.maps import EMPTY, UseStyle, compared_map, plan_map
 from optimizer.errors import StudyError
-from optimizer.figures import save, tornado
+from optimizer.figures import front_figure, save, tornado
 from optimizer.indices import index_rows
+from optimizer.pages import front_page
 from optimizer.pollution import FILES as RASTERS
 from optimizer.pollution import Say, overlays, write_rasters
 from optimizer.scene import Scene, scene_of_folder
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 
     from optimizer.compare import Comparison
     from optimizer.diagnose import Diagnosis
+    from optimizer.frontier import Front
     from optimizer.plan import Plan
     from optimizer.price import Prices
     from optimizer.study import Study
@@ -43,6 +45,8 @@ COMPARISON = ("changes.geojson", "changes.csv", "uses.csv", "indices.csv", "comp
 """Of plans beside one another."""
 PRICES = ("prices.csv", "tornado.png", "tornado.svg", "study.toml")
 """Of what each rule costs."""
+FRONT = ("front.csv", "solves.csv", "front.json", "front.png", "front.svg", "front.html", "points", "study.toml")
+"""Of a trade-off; ``points`` holds a folder a plan."""
 
 
 def percent(gap: float | None) -> str:
@@ -149,8 +153,10 @@ def _drafted(folder: Path) -> Iterator[Path]:
         draft.chmod(0o755)
         if folder.is_dir():
             new = {file.name for file in draft.iterdir()}
-            for name in dict.fromkeys((*FILES, *DIAGNOSIS, *COMPARISON, *PRICES, *RASTERS)):
+            for name in dict.fromkeys((*FILES, *DIAGNOSIS, *COMPARISON, *PRICES, *FRONT, *RASTERS)):
                 if name in new:
+                    if (folder / name).is_dir():
+                        shutil.rmtree(folder / name)
                     (draft / name).replace(folder / name)
                 elif name in (*DIAGNOSIS, *RASTERS):
                     (folder / name).unlink(missing_ok=True)
@@ -264,6 +270,45 @@ def write_prices(found: Prices, folder: Path) -> Path:
         write_csv(found.table, draft / "prices.csv")
         (draft / "study.toml").write_text(tomli_w.dumps(found.study.to_dict()), encoding="utf-8")
         save(tornado(found), draft / "tornado")
+    return folder
+
+
+def check_front_target(folder: Path) -> None:
+    """Make sure that a trade-off may be written into a folder.
+
+    Raises
+    ------
+    StudyError
+        When it holds something else or cannot be written.
+    """
+    _check_only(folder, FRONT, "a trade-off")
+
+
+def write_front(found: Front, folder: Path, say: Say | None = None) -> Path:
+    """Write a trade-off: tables (CSV, JSON), figure (PNG, SVG), a page that links figure and maps, and every plan's folder.
+
+    Raises
+    ------
+    StudyError
+        When the folder holds something else or cannot be written.
+    """
+    check_front_target(folder)
+    with _drafted(folder) as draft:
+        places = [f"points/{number:02d}" for number in range(1, len(found.points) + 1)]
+        for place, point in zip(places, found.points, strict=True):
+            if say is not None:
+                say(f"writing {place}")
+            assert point.plan is not None, "points have plans"
+            write_plan(point.plan, draft / place)
+        write_csv(found.table, draft / "front.csv")
+        write_csv(found.solved, draft / "solves.csv")
+        (draft / "front.json").write_text(
+            json.dumps(plain(found.to_dict()), indent=2, ensure_ascii=False) + "\n", encoding="utf-8"
+        )
+        (draft / "study.toml").write_text(tomli_w.dumps(found.study.to_dict()), encoding="utf-8")
+        figure = front_figure(found, [f"{place}/map.html" for place in places])
+        save(figure, draft / "front")
+        (draft / "front.html").write_text(front_page(found, figure, places), encoding="utf-8")
     return folder
 
 

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from optimizer.audit import Audit
     from optimizer.compare import Comparison
     from optimizer.district import District
+    from optimizer.frontier import Front
     from optimizer.price import Prices
 
 LINE_EVERY = 5.0
@@ -228,6 +229,24 @@ def prices(console: Console, found: Prices) -> None:
             *(["Stopped by Ctrl-C; changes that are missing were not solved."] if found.interrupted else []),
         ],
     )
+
+
+def front(console: Console, found: Front) -> None:
+    """Print the points of a front with their proofs, and what is not known."""
+    table = Table("point", title="Plans that no other found plan beats", title_justify="left")
+    for axis in found.axes:
+        table.add_column(Text(f"{axis.name}{', ' + axis.unit if axis.unit != axis.name else ''}"), justify="right")
+    table.add_column("at best", justify="right")
+    table.add_column("gap", justify="right")
+    for number, point in enumerate(found.points, 1):
+        main = point.main
+        share = point.shares[main]
+        cells = [found.told(k, value) for k, value in enumerate(point.shares)]
+        gap = f"{(point.bound - share) / share:.2%}" if share > 0 else "unknown"
+        best = f"{found.axes[main].name} {found.told(main, point.bound)}"
+        table.add_row(f"{number}{' knee' if number - 1 == found.knee else ''}", *cells, best, gap)
+    console.print(table)
+    notes(console, found.sentences)
 
 
 def scoreboard(before: dict[str, Any], after: dict[str, Any]) -> Table:

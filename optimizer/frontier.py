@@ -1,0 +1,575 @@
+"""Exact trade-offs: plans that no other plan beats on every axis, each with its proof.
+
+One axis is the main one; the others are held to least levels, which are rules of the study (augmented epsilon-constraint:
+Haimes 1971; Mavrotas 2009). Every point maximises
+
+    main axis + AUGMENT · sum of the other axes   under   other axis j >= level j,
+
+each axis over the most that it can be, so that a plan is never beaten on one axis for nothing. The bound of such a
+solve holds for every plan at or beyond its levels: together the bounds fence off what no plan reaches, and what lies
+between plans and fence is not known.
+
+With a number of points, levels are spaced evenly between the ends of the front. With all points, each next level lies
+just beyond a point that was found, on two axes one after the other, on three by the rectangles of Kirlik and Sayin
+(European Journal of Operational Research 232, 2014).
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import geopandas as gpd
+import numpy as np
+import pandas as pd
+
+from optimizer.api import solve_district
+from optimizer.district import Bools, District, Floats, read_district
+from optimizer.errors import InfeasibleError, LimitError, StudyError, known_name
+from optimizer.highs import Clock
+from optimizer.indices import index_columns
+from optimizer.plan import Plan
+from optimizer.price import with_reference
+from optimizer.problem import all_rules
+from optimizer.proximity import reference_value
+from optimizer.reference import most_floor_area, reference_floor_area
+from optimizer.solving import Report, Start
+from optimizer.study import Study, load_study
+from optimizer.terms import TERMS, most
+
+AUGMENT = 1e-3
+"""Weight of the other axes beside the main one; a tenth of it where all points are asked for."""
+BEYOND = 5e-4
+"""How far beyond a point, as a share of the most that an axis can be, the next level lies where all points are asked for:
+points that are nearer to one another on an axis with levels count as one. Solvers cannot tell much less from nothing."""
+CLOSED = 1e-5
+"""Difference of score and bound that is put down to rounding, where a score is near 0."""
+SAME = 1e-6
+"""Difference of two values of an axis that is none, as such a share."""
+LEVEL = "level"
+"""First word of the names of the rules that hold levels."""
+
+
+@dataclass(frozen=True)
+class Axis:
+    """What can be traded off.
+
+    Attributes
+    ----------
+    name, label, unit : str
+    term : str
+        Term of the score that it is.
+    less : bool
+        Whether less of it is better: the most that it can be, less the term.
+    """
+
+    name: str
+    label: str
+    unit: str
+    term: str
+    less: bool = False
+
+
+AXES = (
+    Axis("proximity", "proximity, of the most that the programme allows", "0 to 1", "proximity"),
+    Axis("mixing", "mixing, of the most that the programme allows", "0 to 1", "mixing"),
+    Axis("floor_area", "floor area", "m²", "density"),
+    Axis("jobs", "jobs", "jobs", "jobs"),
+    Axis("homes", "homes", "homes", "homes"),
+    Axis("demolished", "floor area demolished", "m²", "preserved", less=True),
+    Axis("changed", "floor area demolished or converted", "m²", "unchanged", less=True),
+)
+
+
+def axis(name: str) -> Axis:
+    """Return the axis of a name.
+
+    Raises
+    ------
+    StudyError
+        When there is none.
+    """
+    known_name(name, [a.name for a in AXES], "axes")
+    return next(a for a in AXES if a.name == name)
+
+
+@dataclass(frozen=True)
+class Point:
+    """One solve of a front.
+
+    Attributes
+    ----------
+    main : int
+        Axis that was maximised.
+    levels : tuple of float
+        Least share of the most that each axis can be; 0 where none was asked.
+    status : str
+        ``optimal``, ``feasible``, ``infeasible`` or ``limit``.
+    shares : tuple of float
+        What the plan reaches, as shares of the most that each axis can be; empty without a plan.
+    bound : float
+        Share of the main axis that no plan at or beyond the levels exceeds.
+    plan : Plan or None
+    seconds : float
+    """
+
+    main: int
+    levels: tuple[float, ...]
+    status: str
+    shares: tuple[float, ...]
+    bound: float
+    plan: Plan | None
+    seconds: float
+
+    def proved(self, gap: float) -> bool:
+        """Whether it is known that no plan scores better by more than a share of it, or that there is none."""
+        if self.plan is None:
+            return self.status == "infeasible"
+        score, bound = self.plan.result["objective"], self.plan.result["bound"]
+        return bool(bound - score <= max(gap * abs(score), CLOSED))
+
+
+@dataclass(frozen=True)
+class Front:
+    """The trade-off of two or three axes.
+
+    Attributes
+    ----------
+    study : Study
+        With the constants that all scores are divided by.
+    axes : tuple of Axis
+    tops : tuple of float
+        The most that each axis can be, in its unit (1 for shares).
+    solves : tuple of Point
+        Ends first: each axis at its best.
+    interrupted : bool
+        Whether Ctrl-C ended the work.
+    complete : bool
+        Whether all points were asked for and found.
+    """
+
+    study: Study
+    axes: tuple[Axis, ...]
+    tops: tuple[float, ...]
+    solves: tuple[Point, ...]
+    interrupted: bool
+    complete: bool
+
+    @cached_property
+    def points(self) -> tuple[Point, ...]:
+        """The plans that no other found plan beats, each once, from the best on the first axis to the worst."""
+        found = [p for p in self.solves if p.plan is not None]
+        kept = [p for p, good in zip(found, nondominated(np.array([p.shares for p in found])), strict=True) if good]
+        return tuple(sorted(kept, key=lambda p: p.shares, reverse=True))
+
+    def value(self, number: int, share: float) -> float:
+        """Return a share of the most that an axis can be in the axis's own unit."""
+        top = self.tops[number]
+        return top * (1.0 - share) if self.axes[number].less else top * share
+
+    def told(self, number: int, share: float) -> str:
+        """Return that value for people, without its unit."""
+        value = self.value(number, share)
+        return f"{value:.4f}" if self.axes[number].unit == "0 to 1" else f"{value:,.0f}"
+
+    @property
+    def sentences(self) -> list[str]:
+        """What must be said beside the points."""
+        low, high = self.hypervolume
+        said = [
+            f"Of the box from nadir to ideal {low:.1%} is reached by plans and {1 - high:.1%} ruled out; the rest is not known.",
+            "A gap is how much more of the axis that was maximised could be possible for a plan that is as good on the "
+            "others as was asked.",
+        ]
+        without = sum(p.plan is None for p in self.solves)
+        if without:
+            said.append(f"{without} of {len(self.solves)} solves have no plan: see solves.csv.")
+        if self.complete:
+            said.append("All points are there, but for such as are nearer to one another than a 2,000th of an axis.")
+        if self.interrupted:
+            said.append("Stopped by Ctrl-C; points that are missing were not solved.")
+        return said
+
+    @cached_property
+    def ideal(self) -> list[tuple[float, float]]:
+        """Shares between which the best of each axis lies: of a plan found, and proved."""
+        best = np.max([p.shares for p in self.points], axis=0)
+        bound = [
+            min([1.0, *(p.bound for p in self.solves if p.main == k and not any(p.levels))]) for k in range(len(best))
+        ]
+        return [(float(low), max(float(low), high)) for low, high in zip(best, bound, strict=True)]
+
+    @cached_property
+    def nadir(self) -> Floats:
+        """Least share of each axis among the ends, shape (axes,): of the front itself where there are two axes."""
+        ends = [p.shares for p in self.solves[: len(self.axes)] if p.plan is not None]
+        return np.asarray(np.min([*ends, *(p.shares for p in self.points)], axis=0))
+
+    @cached_property
+    def knee(self) -> int:
+        """Number of the point that gains most on all axes together, between nadir and ideal."""
+        shares = np.array([p.shares for p in self.points])
+        span = np.maximum(np.array([low for low, _ in self.ideal]) - self.nadir, SAME)
+        return int(np.argmax(((shares - self.nadir) / span).sum(axis=1)))
+
+    @cached_property
+    def hypervolume(self) -> tuple[float, float]:
+        """Shares of the box from nadir to ideal that plans are known to reach, and that none is known not to.
+
+        The second includes what no solve has ruled out; 1 where the box has no extent.
+        """
+        low, high = self.nadir, np.array([top for _, top in self.ideal])
+        size = float(np.prod(high - low))
+        if size <= 0:
+            return 1.0, 1.0
+        reached = dominated_volume(np.array([p.shares for p in self.points]), low, high)
+        main = self.solves[0].main
+        open_ = self._not_ruled_out(main, low, high)
+        return float(reached / size), float(max(reached, open_) / size)
+
+    def _not_ruled_out(self, main: int, low: Floats, high: Floats) -> float:
+        """Return the volume of the box that no bound rules out."""
+        others = [k for k in range(len(self.axes)) if k != main]
+        fences = [p for p in self.solves if p.main == main and p.bound < np.inf]
+        edges = [np.unique(np.clip([low[k], high[k], *(p.levels[k] for p in fences)], low[k], high[k])) for k in others]
+        volume = 0.0
+        for cell in itertools.product(*(range(len(edge) - 1) for edge in edges)):
+            corner = [edge[i] for edge, i in zip(edges, cell, strict=True)]
+            side = np.prod([edge[i + 1] - edge[i] for edge, i in zip(edges, cell, strict=True)])
+            most_ = min(
+                [
+                    high[main],
+                    *(
+                        p.bound
+                        for p in fences
+                        if all(p.levels[k] <= c + SAME for k, c in zip(others, corner, strict=True))
+                    ),
+                ]
+            )
+            volume += float(side) * max(most_ - low[main], 0.0)
+        return volume
+
+    @cached_property
+    def table(self) -> pd.DataFrame:
+        """One row a point: axes in their units, bound and gap of the main axis, levels, indices."""
+        rows = []
+        for number, point in enumerate(self.points):
+            assert point.plan is not None, "points have plans"
+            row: dict[str, Any] = {"point": number + 1, "knee": number == self.knee}
+            for k, (a, share) in enumerate(zip(self.axes, point.shares, strict=True)):
+                row[a.name] = self.value(k, share)
+                row[f"{a.name}_asked"] = self.value(k, point.levels[k]) if point.levels[k] else None
+            row["maximised"] = self.axes[point.main].name
+            row["bound"] = self.value(point.main, point.bound)
+            row["gap"] = (point.bound - point.shares[point.main]) / max(point.shares[point.main], SAME)
+            row["status"], row["seconds"] = point.status, round(point.seconds, 1)
+            columns = index_columns(point.plan.result["indices"])
+            rows.append(row | {f"index_{key}": value for key, value in columns.items()})
+        return pd.DataFrame(rows)
+
+    @cached_property
+    def solved(self) -> pd.DataFrame:
+        """One row a solve, those without a plan and those that others beat included."""
+        rows = []
+        for point in self.solves:
+            row: dict[str, Any] = {"maximised": self.axes[point.main].name, "status": point.status}
+            for k, a in enumerate(self.axes):
+                row[f"{a.name}_asked"] = self.value(k, point.levels[k]) if point.levels[k] else None
+                row[a.name] = self.value(k, point.shares[k]) if point.shares else None
+            row["bound"] = self.value(point.main, point.bound) if np.isfinite(point.bound) else None
+            rows.append(row | {"seconds": round(point.seconds, 1)})
+        return pd.DataFrame(rows)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return what ``front.json`` holds: axes with ideal and nadir in their units, hypervolume, knee."""
+        axes = []
+        for k, a in enumerate(self.axes):
+            found, proved = (self.value(k, share) for share in self.ideal[k])
+            nadir = self.value(k, float(self.nadir[k]))
+            about = {"name": a.name, "label": a.label, "unit": a.unit, "better": "less" if a.less else "more"}
+            axes.append({**about, "best_found": found, "best_proved": proved, "nadir": nadir})
+        low, high = self.hypervolume
+        return {
+            "axes": axes,
+            "points": len(self.points),
+            "knee": self.knee + 1,
+            "hypervolume": {"reached": low, "not_ruled_out": high, "of": "the box from nadir to ideal"},
+            "complete": self.complete,
+            "interrupted": self.interrupted,
+        }
+
+
+def nondominated(shares: Floats) -> Bools:
+    """Return which points, shape (points, axes), no other beats on one axis without losing on another; of equals the first."""
+    good = np.ones(len(shares), dtype=bool)
+    for k, point in enumerate(shares):
+        no_worse = (shares >= point - SAME).all(axis=1)
+        better = no_worse & (shares > point + SAME).any(axis=1)
+        equal = no_worse & (np.abs(shares - point) <= SAME).all(axis=1)
+        good[k] = not better.any() and not equal[:k].any()
+    return good
+
+
+def dominated_volume(shares: Floats, low: Floats, high: Floats) -> float:
+    """Return the volume between a corner and the points, shape (points, axes), inside a box: their hypervolume."""
+    clipped = np.clip(shares, low, high)
+    edges = [np.unique(np.append(clipped[:, k], low[k])) for k in range(clipped.shape[1])]
+    volume = 0.0
+    for cell in itertools.product(*(range(1, len(edge)) for edge in edges)):
+        corner = np.array([edge[i] for edge, i in zip(edges, cell, strict=True)])
+        if (clipped >= corner).all(axis=1).any():
+            volume += float(np.prod([edge[i] - edge[i - 1] for edge, i in zip(edges, cell, strict=True)]))
+    return volume
+
+
+def frontier(
+    study: Study | Path | str,
+    axes: Sequence[str],
+    points: int | None = 7,
+    parcels: gpd.GeoDataFrame | None = None,
+    streets: gpd.GeoDataFrame | None = None,
+    *,
+    report: Report | None = None,
+    scheduler: str | None = None,
+) -> Front:
+    """Return the trade-off of two or three axes.
+
+    Parameters
+    ----------
+    study : Study or path
+        Its rules hold; what its score weights does not count.
+    axes : sequence of str
+        Names of `AXES`.
+    points : int or None
+        Solves on two axes, ends included; on three axes the levels of two form the smallest grid that has so many. None
+        for all points, which takes small districts.
+    parcels, streets : GeoDataFrame, optional
+        As `optimizer.solve` takes them.
+    report : callable, optional
+        Told the progress.
+
+    Raises
+    ------
+    StudyError
+        When an axis is unknown, named twice or never varies, or there are not two or three.
+    InfeasibleError
+        When no plan satisfies the rules.
+    """
+    if len(axes) not in (2, 3) or len(set(axes)) < len(axes):
+        raise StudyError(f"axes = {', '.join(axes) or 'none'}: two or three different ones are expected")
+    if points is not None and points < 2:
+        raise StudyError(f"points = {points}: at least 2 are expected, the ends of the front")
+    chosen = tuple(axis(name) for name in axes)
+    asked = load_study(study)
+    search = _Search(asked, read_district(asked, parcels, streets), chosen, points, report, scheduler)
+    if points is None:
+        search.all_points()
+    else:
+        search.grid(points)
+    gap = search.study.solve.gap
+    complete = points is None and not search.interrupted and all(p.proved(gap) for p in search.solves)
+    return Front(search.study, chosen, search.tops, tuple(search.solves), search.interrupted, complete)
+
+
+class _Search:
+    """State of the work on one front."""
+
+    def __init__(
+        self,
+        study: Study,
+        district: District,
+        axes: tuple[Axis, ...],
+        points: int | None,
+        report: Report | None,
+        scheduler: str | None,
+    ) -> None:
+        self.study, self.district, self.axes = with_reference(study, district), district, axes
+        self.report, self.scheduler = report, scheduler
+        self.augment = AUGMENT if points is not None else AUGMENT / 10
+        over = reference_floor_area(self.study, most_floor_area(district, all_rules(self.study)))
+        self.value = reference_value(district, over[:-1])
+        self.total = float(over[-1])
+        tops = {term.name: most(term, district, over) for term in TERMS}
+        self._tops = {"proximity": self.value, "mixing": self.total * np.log(max(len(district.uses), 2)), **tops}
+        for a in axes:
+            if self._tops[a.term] <= 0:
+                raise StudyError(f"axes: {a.name} is 0 in every plan of this study; name another axis")
+        self.tops = tuple(1.0 if a.unit == "0 to 1" else self._tops[a.term] for a in axes)
+        # Mixing can be maximised, but not be held to a level: it is bounded from above only.
+        self.main = next((k for k, a in enumerate(axes) if a.name == "mixing"), 0)
+        self.solves: list[Point] = []
+        self.interrupted = False
+        self.planned = 0
+
+    # -- one solve ---------------------------------------------------------------------------------------------------
+
+    def solve(self, main: int, levels: Sequence[float] | Floats) -> Point:
+        """Solve for one axis at levels of the others, from what is known."""
+        levels = tuple(float(level) for level in levels)
+        study = self._study(main, levels)
+        looser = [p for p in self.solves if p.main == main and all(np.array(p.levels) <= np.array(levels) + SAME)]
+        others = [k for k in range(len(self.axes)) if k != main]
+        least = self.augment * sum(levels[k] for k in others)
+        bound = min([np.inf, *(self._score_bound(p) for p in looser)])
+        held = [p for p in self.solves if p.plan is not None and all(p.shares[k] >= levels[k] for k in others)]
+        best = max(held, key=lambda p: p.shares[main], default=None)
+        start = (
+            Start(bound=bound)
+            if best is None or best.plan is None
+            else Start(best.plan.action, best.plan.floors, bound)
+        )
+        clock = Clock(np.inf)
+        number = len(self.solves) + 1
+        of = f"{number} of {self.planned}" if self.planned else f"{number}"
+
+        def told(p: Any) -> None:
+            if self.report is not None:
+                self.report(replace(p, phase=f"point {of}: {p.phase}"))
+
+        try:
+            plan = solve_district(
+                study, self.district, report=told, scheduler=self.scheduler, start=start, explained=not self.solves
+            )
+        except InfeasibleError:
+            if not self.solves:
+                raise
+            point = Point(main, levels, "infeasible", (), -np.inf, None, clock.elapsed)
+        except LimitError:
+            if not self.solves:
+                raise
+            point = Point(main, levels, "limit", (), bound - least, None, clock.elapsed)
+        else:
+            shares = self._shares(plan)
+            status, proved = plan.result["status"], float(plan.result["bound"]) - least
+            point = Point(main, levels, status, shares, max(proved, shares[main]), plan, clock.elapsed)
+            self.interrupted |= bool(plan.result["interrupted"])
+        self.solves.append(point)
+        return point
+
+    def _score_bound(self, point: Point) -> float:
+        """Return the bound of a point's score, which holds wherever levels are no lower."""
+        return point.bound + self.augment * sum(level for k, level in enumerate(point.levels) if k != point.main)
+
+    def _study(self, main: int, levels: Sequence[float]) -> Study:
+        weights = dict.fromkeys(self.study.objective.weights, 0.0)
+        for k, a in enumerate(self.axes):
+            weights[a.term] = 1.0 if k == main else self.augment
+        values = self.study.to_dict()
+        values["objective"] |= weights
+        values["rules"] = [*self.study.rules]
+        for a, level in zip(self.axes, levels, strict=True):
+            if level > 0:
+                values["rules"].append({"name": f"{LEVEL} of {a.name}", **self._rule(a, level)})
+        return load_study(values, self.study.folder)
+
+    def _rule(self, a: Axis, level: float) -> dict[str, Any]:
+        """Return the rule that holds an axis to a least share of the most that it can be."""
+        least, gone = level * self._tops[a.term], 1.0 - level
+        return {
+            "proximity": {"kind": "proximity", "min_value": least},
+            "floor_area": {"kind": "programme", "min_floor_area": least},
+            "jobs": {"kind": "programme", "min_jobs": least},
+            "homes": {"kind": "programme", "min_homes": least},
+            "demolished": {"kind": "demolition", "max_share": gone},
+            "changed": {"kind": "demolition", "max_share": gone, "conversions": True},
+        }[a.name]
+
+    def _shares(self, plan: Plan) -> tuple[float, ...]:
+        """Return what a plan reaches of the most that each axis can be, from its recomputed indices."""
+        found, d = plan.result["indices"], self.district
+        stands = d.existing.sum(axis=1)
+        scales = self.study.objective.scales.model_dump()
+        entropy = sum(part * found["mixing"]["entropy_m2"][name] for name, part in scales.items()) / sum(
+            scales.values()
+        )
+        amounts: Mapping[str, float] = {
+            "proximity": found["proximity"]["value_m2"],
+            "mixing": entropy,
+            "density": found["density"]["floor_area_m2"],
+            "jobs": found["density"]["jobs"],
+            "homes": found["density"]["homes"],
+            "preserved": float(stands[np.isin(plan.action.astype(str), ("keep", "convert"))].sum()),
+            "unchanged": float(stands[plan.action == "keep"].sum()),
+        }
+        return tuple(float(amounts[a.term] / self._tops[a.term]) for a in self.axes)
+
+    # -- fronts ------------------------------------------------------------------------------------------------------
+
+    def _ends(self) -> None:
+        """Solve for each axis without levels, the main one first."""
+        none = [0.0] * len(self.axes)
+        for main in (self.main, *(k for k in range(len(self.axes)) if k != self.main)):
+            if not self.interrupted:
+                self.solve(main, none)
+
+    def grid(self, points: int) -> None:
+        """Solve for the main axis at levels spaced evenly between the ends, from the strictest on."""
+        others = [k for k in range(len(self.axes)) if k != self.main]
+        between = points - 2 if len(others) == 1 else 0
+        side = 0 if len(others) == 1 else int(np.ceil(np.sqrt(points)))
+        self.planned = points if len(others) == 1 else len(self.axes) + side**2 - 1
+        self._ends()
+        if self.interrupted:
+            return
+        shares = np.array([p.shares for p in self.solves])
+        low, high = shares.min(axis=0), shares.max(axis=0)
+        parts = np.linspace(0, 1, between + 2)[1:-1] if between >= 0 and len(others) == 1 else np.linspace(0, 1, side)
+        steps = [low[k] + parts * (high[k] - low[k]) for k in others]
+        for combination in sorted(itertools.product(*steps), key=sum, reverse=True):
+            if self.interrupted:
+                return
+            levels = np.zeros(len(self.axes))
+            levels[others] = combination
+            if len(others) == 2 and np.allclose(levels[others], low[others]):
+                continue  # the end of the main axis
+            # A level that its own end just reaches is asked for with room for rounding.
+            levels[others] = np.maximum(levels[others] - SAME, 0.0)
+            self.solve(self.main, levels)
+
+    def all_points(self) -> None:
+        """Find every point: levels just beyond points that were found, until no plan is left."""
+        self._ends()
+        others = [k for k in range(len(self.axes)) if k != self.main]
+        if self.interrupted:
+            return
+        low = np.zeros(len(others))
+        high = np.ones(len(others)) + BEYOND
+        boxes = [(low, high)]
+        # The end of the main axis is the answer to the box's own levels.
+        known: list[tuple[Floats, Point]] = [(low, self.solves[0])]
+        while boxes and not self.interrupted:
+            # Levels are the lower corners; the box that is largest from the outermost level on comes first.
+            corner, _ = max(boxes, key=lambda box: float(np.prod(high - box[0])))
+            point = next((p for levels, p in known if np.allclose(levels, corner, atol=SAME)), None)
+            if point is None:
+                levels = np.zeros(len(self.axes))
+                levels[others] = corner
+                point = self.solve(self.main, levels)
+                known.append((corner, point))
+            if point.plan is None:
+                # No plan at or beyond the corner: none in any box whose corner lies beyond it.
+                boxes = [box for box in boxes if not (box[0] >= corner - SAME).all()]
+                continue
+            reached = np.array(point.shares)[others] + BEYOND
+            boxes = _split(boxes, reached)
+            # Within what was asked and what was reached there is no other point.
+            boxes = [box for box in boxes if not ((box[0] >= corner - SAME).all() and (box[1] <= reached + SAME).all())]
+
+
+def _split(boxes: list[tuple[Floats, Floats]], at: Floats) -> list[tuple[Floats, Floats]]:
+    """Cut every box along each axis where a point lies inside it."""
+    for k, value in enumerate(at):
+        cut = []
+        for low, high in boxes:
+            if low[k] + SAME < value < high[k] - SAME:
+                below, above = high.copy(), low.copy()
+                below[k] = above[k] = value
+                cut += [(low, below), (above, high)]
+            else:
+                cut.append((low, high))
+        boxes = cut
+    return boxes

@@ -1,0 +1,214 @@
+"""Fronts, against every plan of small districts tried, and fronts that are known."""
+
+import itertools
+import math
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, Phase, assume, given, settings
+from hypothesis import strategies as st
+
+from optimizer.district import read_district
+from optimizer.errors import InfeasibleError, StudyError
+from optimizer.frontier import BEYOND, Front, Point, axis, dominated_volume, frontier, nondominated
+from optimizer.problem import all_rules
+from optimizer.reference import most_floor_area
+from tests.districts import LINKS, lots, study
+from tests.enumeration import (
+    COLUMNS,
+    LAND,
+    NAMES,
+    PLATE,
+    entropy,
+    plans_of,
+    situations,
+    small_districts,
+    transport_value,
+    tries,
+)
+
+OBJECTIVE = {"proximity": 0.5, "mixing": 0.5, "scales": {"building": 0.5, "neighbourhood": 0.5}}
+PAIRS = [
+    ("mixing", "homes"),
+    ("proximity", "mixing"),
+    ("homes", "demolished"),
+    ("jobs", "changed"),
+    ("proximity", "jobs"),
+]
+TRIPLES = [("jobs", "homes", "changed"), ("mixing", "homes", "demolished")]
+NEAR = 2e-5
+
+
+def shares_of(s, names, most, groups):
+    """What a plan reaches of the most that each axis can be, from the axes' words."""
+    g = s.area
+    stays = [e.sum() if a in ("keep", "convert") else 0.0 for e, a in zip(s.today, s.action)]
+    same = [e.sum() if a == "keep" else 0.0 for e, a in zip(s.today, s.action)]
+    jobs, homes = g[:, 0].sum() / 40 + g[:, 1].sum() / 20, g[:, 2].sum() / 80
+
+    def fullest(rates):
+        left, total = most[-1], 0.0
+        for rate, area in sorted(zip(rates, most[:-1]), reverse=True):
+            total, left = total + rate * min(area, left), left - min(area, left)
+        return total
+
+    def value():
+        top = sum(k["strength"] * k["demand"] * most[NAMES.index(k["client"])] for k in LINKS)
+        return transport_value(g, s.walk) / top
+
+    def mixing():
+        summed = np.array([g[groups == k].sum(axis=0) for k in np.unique(groups)])
+        return 0.5 * (entropy(g).sum() + entropy(summed).sum()) / (most[-1] * math.log(3))
+
+    found = {
+        "proximity": value,
+        "mixing": mixing,
+        "jobs": lambda: jobs / fullest([1 / 40, 1 / 20, 0.0]),
+        "homes": lambda: homes / fullest([0.0, 0.0, 1 / 80]),
+        "demolished": lambda: sum(stays) / s.today.sum(),
+        "changed": lambda: sum(same) / s.today.sum(),
+    }
+    return [found[name]() for name in names]
+
+
+def agrees(case, names, budget):
+    far, storeys, today, park, zone, gap = case
+    tallest = [math.floor(f * LAND / PLATE + 1e-9) for f in far]
+    count = math.prod(len(plans_of(*lot)) for lot in zip(tallest, storeys, park))
+    assume(2 <= count <= (120 if "proximity" in names else 500) and sum(storeys) > 0)
+    assume(not {"jobs", "homes"} & set(names) or max(tallest) > 0)
+    facts = {f"gfa_{u}": [PLATE * s * (u == t) for s, t in zip(storeys, today)] for u in NAMES}
+    frame = lots(len(far), gap=float(gap), max_far=far, storeys=storeys, protected=park, zone=zone, **facts)
+    rules = [{"kind": "programme", "max_floor_area": budget}] if budget else []
+    asked = study(rules=rules, objective=OBJECTIVE, lot_columns=COLUMNS)
+    district = read_district(asked, frame)
+    most = most_floor_area(district, all_rules(asked))
+    found = [s for s in situations(district, far, storeys, park, zone) if s.area.sum() <= (budget or 1e9) + 1e-6]
+    assume(found)
+    every = np.array([shares_of(s, names, most, district.groups["neighbourhood"]) for s in found])
+    best = np.unique(np.round(every[nondominated(every)], 9), axis=0)
+    front = frontier(asked, names, None, frame)
+    assert front.complete
+    ours = np.array([p.shares for p in front.points])
+    for point in ours:
+        # A plan like it exists, and none beats it by more than rounding.
+        assert np.abs(every - point).max(axis=1).min() < NEAR
+        assert not ((every >= point - NEAR).all(axis=1) & (every > point + 10 * NEAR).any(axis=1)).any(), (names, point)
+    for point in best:
+        # What beats a found point by less than levels are apart, or than the other axes weigh, may be left out.
+        assert (ours >= point - BEYOND - NEAR).all(axis=1).any(), (names, point, ours)
+    low, high = front.hypervolume
+    assert 0 <= low <= high <= 1 + 1e-9
+    sides = np.array([top for _, top in front.ideal]) - front.nadir
+    if sides.min() > 0.05:
+        assert high - low < 0.02
+
+
+@settings(
+    max_examples=tries(60),
+    deadline=None,
+    suppress_health_check=list(HealthCheck),
+    derandomize=True,
+    phases=[Phase.generate],
+)
+@given(small_districts(3, 1), st.sampled_from(PAIRS), st.sampled_from([0, 480, 720, 960]))
+def test_all_points_of_two_axes_and_only_those_are_found(case, names, budget):
+    agrees(case, names, budget)
+
+
+@settings(
+    max_examples=tries(30),
+    deadline=None,
+    suppress_health_check=list(HealthCheck),
+    derandomize=True,
+    phases=[Phase.generate],
+)
+@given(small_districts(2, 1), st.sampled_from(TRIPLES), st.sampled_from([0, 480, 720]))
+def test_all_points_of_three_axes_and_only_those_are_found(case, names, budget):
+    agrees(case, names, budget)
+
+
+def test_the_front_of_a_knapsack_is_that_of_dynamic_programming():
+    """Each lot is kept (today's floor) or redeveloped for homes: a knapsack of two objectives, all of its front."""
+    rng = np.random.default_rng(7)
+    storeys, most = rng.integers(1, 4, 7), rng.integers(1, 5, 7)
+    facts = {"gfa_making": PLATE * storeys, "storeys": storeys, "max_far": most * PLATE / LAND}
+    asked = study(
+        rules=[{"kind": "banned", "uses": ["making", "shops"]}],
+        objective=OBJECTIVE,
+        actions={"allowed": ["keep", "redevelop"]},
+    )
+    front = frontier(asked, ["homes", "changed"], None, lots(7, **facts))
+    # States that no other beats, lot by lot (Nemhauser and Ullmann 1969), in m² of homes and of floor that stays.
+    states = {(0, 0)}
+    for stay, homes in zip(storeys.tolist(), most.tolist()):
+        states = {(h + homes, s) for h, s in states} | {(h, s + stay) for h, s in states}
+        states = {a for a in states if not any(b != a and b[0] >= a[0] and b[1] >= a[1] for b in states)}
+    homes = [round(p.plan.floor_area[:, 2].sum() / PLATE) for p in front.points]
+    gone = [round(front.value(1, p.shares[1]) / PLATE) for p in front.points]
+    assert set(zip(homes, gone)) == {(h, int(storeys.sum()) - s) for h, s in states}
+    assert front.complete
+
+
+def test_a_grid_has_its_points_between_the_ends_each_with_its_proof():
+    frame = lots(
+        4, columns=2, storeys=[2, 0, 1, 1], gfa_homes=[480.0, 0.0, 240.0, 0.0], gfa_making=[0.0, 0.0, 0.0, 240.0]
+    )
+    rules = [{"kind": "programme", "max_floor_area": 2000, "min_share": {"shops": 0.1}}]
+    asked = study(rules=rules, objective=OBJECTIVE)
+    front = frontier(asked, ["proximity", "mixing"], 5, frame)
+    assert len(front.solves) == 5 and {p.main for p in front.solves[2:]} == {1}
+    levels = [p.levels[0] for p in front.solves[2:]]
+    assert levels == sorted(levels, reverse=True)
+    every = frontier(asked, ["proximity", "mixing"], None, frame)
+    low, high = front.hypervolume
+    # Of the same box: what the grid reaches, what all points reach, what the grid cannot rule out.
+    box = front.nadir, np.array([top for _, top in front.ideal])
+    size = float(np.prod(box[1] - box[0]))
+    whole = dominated_volume(np.array([p.shares for p in every.points]), *box) / size
+    assert low - 1e-3 <= whole <= high + 1e-3
+    for point in front.points:
+        assert point.bound >= point.shares[point.main] - 1e-9
+        if point.main == 1:
+            assert all(p.shares[1] <= point.bound + 1e-6 for p in every.points if p.shares[0] >= point.levels[0])
+
+
+def _point(main, levels, shares, bound):
+    return Point(main, levels, "optimal", shares, bound, object(), 0.0)
+
+
+def test_volumes_knee_and_ends_of_a_front_by_hand():
+    ends = [_point(0, (0.0, 0.0), (1.0, 0.0), 1.0), _point(1, (0.0, 0.0), (0.0, 1.0), 1.0)]
+    middle = _point(0, (0.0, 0.5), (0.8, 0.5), 0.9)
+    front = Front(study(), (axis("mixing"), axis("jobs")), (1.0, 200.0), (*ends, middle), False, False)
+    assert front.knee == 1 and front.points[1] is middle
+    assert front.nadir.tolist() == [0.0, 0.0] and front.ideal == [(1.0, 1.0), (1.0, 1.0)]
+    # Reached: 0.8 by 0.5. Ruled out: what lies above 0.9 from 0.5 on.
+    assert front.hypervolume == (pytest.approx(0.4), pytest.approx(0.5 * 1.0 + 0.5 * 0.9))
+    assert front.value(1, 0.5) == 100.0
+    points = np.array([[1, 1, 0.5], [0.5, 1, 1], [1, 0.5, 1], [0.5, 0.5, 0.5], [1, 1, 0.5]])
+    assert nondominated(points).tolist() == [True, True, True, False, False]
+    volume = dominated_volume(points, np.zeros(3), np.ones(3))
+    cells = np.array(list(itertools.product((0.25, 0.75), repeat=3)))
+    assert volume == pytest.approx(np.mean([(points >= cell).all(axis=1).any() for cell in cells]))
+
+
+@pytest.mark.parametrize(
+    ("axes", "points", "said"),
+    [
+        (["proximity", "mxing"], 5, "did you mean 'mixing'"),
+        (["mixing"], 5, "two or three"),
+        (["mixing", "mixing"], 5, "different"),
+        (["mixing", "homes"], 1, "at least 2"),
+        (["mixing", "demolished"], 5, "is 0 in every plan"),
+    ],
+)
+def test_what_makes_no_front_is_said(axes, points, said):
+    with pytest.raises(StudyError, match=said):
+        frontier(study(objective=OBJECTIVE), axes, points, lots(2))
+
+
+def test_a_study_that_no_plan_satisfies_has_no_front():
+    asked = study(rules=[{"kind": "programme", "min_floor_area": 1e6}], objective=OBJECTIVE)
+    with pytest.raises(InfeasibleError, match="instead of at least"):
+        frontier(asked, ["mixing", "homes"], 3, lots(2))
