@@ -19,7 +19,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -37,9 +37,10 @@ from optimizer.price import with_reference
 from optimizer.problem import all_rules
 from optimizer.proximity import reference_value
 from optimizer.reference import most_floor_area, reference_floor_area
-from optimizer.solving import Report, Start
+from optimizer.solving import Progress, Report, Start
 from optimizer.study import Study, load_study
 from optimizer.terms import TERMS, most
+from optimizer.together import Together
 
 AUGMENT = 1e-3
 """Weight of the other axes beside the main one; a tenth of it where all points are asked for."""
@@ -371,8 +372,8 @@ def frontier(
     else:
         search.grid(points)
     gap = search.study.solve.gap
-    complete = points is None and not search.interrupted and all(p.proved(gap) for p in search.solves)
-    return Front(search.study, chosen, search.tops, tuple(search.solves), search.interrupted, complete)
+    complete = points is None and not search.stopped and all(p.proved(gap) for p in search.solves)
+    return Front(search.study, chosen, search.tops, tuple(search.solves), search.stopped, complete)
 
 
 class _Search:
@@ -402,53 +403,67 @@ class _Search:
         # Mixing can be maximised, but not be held to a level: it is bounded from above only.
         self.main = next((k for k, a in enumerate(axes) if a.name == "mixing"), 0)
         self.solves: list[Point] = []
-        self.interrupted = False
+        self.together = Together(study, len(district.sites), scheduler)
         self.planned = 0
 
     # -- one solve ---------------------------------------------------------------------------------------------------
 
-    def solve(self, main: int, levels: Sequence[float] | Floats) -> Point:
-        """Solve for one axis at levels of the others, from what is known."""
-        levels = tuple(float(level) for level in levels)
-        study = self._study(main, levels)
+    def solve(self, asked: Sequence[tuple[int, Sequence[float] | Floats]]) -> list[Point]:
+        """Solve for an axis at levels of the others, for some at a time, from what is known."""
+        done: list[Point] = []
+        for first in range(0, len(asked), self.together.workers):
+            if self.stopped:
+                break
+            batch = asked[first : first + self.together.workers]
+            tasks = [
+                partial(self._solve, main, tuple(float(level) for level in levels), len(self.solves) + k)
+                for k, (main, levels) in enumerate(batch, 1)
+            ]
+            found = [point for point in self.together.run(tasks) if point is not None]
+            self.solves += found
+            done += found
+        return done
+
+    @property
+    def stopped(self) -> bool:
+        """Whether Ctrl-C ended the work."""
+        return self.together.stop.is_set()
+
+    def _solve(self, main: int, levels: tuple[float, ...], number: int) -> Point | None:
+        """Solve once; None where Ctrl-C came before a plan was found."""
+        study = self.together.share(self._study(main, levels))
         looser = [p for p in self.solves if p.main == main and all(np.array(p.levels) <= np.array(levels) + SAME)]
         others = [k for k in range(len(self.axes)) if k != main]
         least = self.augment * sum(levels[k] for k in others)
         bound = min([np.inf, *(self._score_bound(p) for p in looser)])
         held = [p for p in self.solves if p.plan is not None and all(p.shares[k] >= levels[k] for k in others)]
         best = max(held, key=lambda p: p.shares[main], default=None)
-        start = (
-            Start(bound=bound)
-            if best is None or best.plan is None
-            else Start(best.plan.action, best.plan.floors, bound)
-        )
-        clock = Clock(np.inf)
-        number = len(self.solves) + 1
-        of = f"{number} of {self.planned}" if self.planned else f"{number}"
+        start = Start(bound=bound, stop=self.together.stop)
+        if best is not None and best.plan is not None:
+            start = replace(start, action=best.plan.action, floors=best.plan.floors)
+        clock, job = Clock(np.inf), f"point {number}" + (f" of {self.planned}" if self.planned else "")
 
-        def told(p: Any) -> None:
+        def told(p: Progress) -> None:
             if self.report is not None:
-                self.report(replace(p, phase=f"point {of}: {p.phase}"))
+                self.report(replace(p, job=job))
 
         try:
             plan = solve_district(
-                study, self.district, report=told, scheduler=self.scheduler, start=start, explained=not self.solves
+                study, self.district, report=told, scheduler=self.scheduler, start=start, explained=not any(levels)
             )
         except InfeasibleError:
-            if not self.solves:
+            if not any(levels):
                 raise
-            point = Point(main, levels, "infeasible", (), -np.inf, None, clock.elapsed)
+            return Point(main, levels, "infeasible", (), -np.inf, None, clock.elapsed)
         except LimitError:
-            if not self.solves:
+            if self.stopped and self.solves:
+                return None
+            if not any(levels):
                 raise
-            point = Point(main, levels, "limit", (), bound - least, None, clock.elapsed)
-        else:
-            shares = self._shares(plan)
-            status, proved = plan.result["status"], float(plan.result["bound"]) - least
-            point = Point(main, levels, status, shares, max(proved, shares[main]), plan, clock.elapsed)
-            self.interrupted |= bool(plan.result["interrupted"])
-        self.solves.append(point)
-        return point
+            return Point(main, levels, "limit", (), bound - least, None, clock.elapsed)
+        shares = self._shares(plan)
+        status, proved = plan.result["status"], float(plan.result["bound"]) - least
+        return Point(main, levels, status, shares, max(proved, shares[main]), plan, clock.elapsed)
 
     def _score_bound(self, point: Point) -> float:
         """Return the bound of a point's score, which holds wherever levels are no lower."""
@@ -502,53 +517,50 @@ class _Search:
     def _ends(self) -> None:
         """Solve for each axis without levels, the main one first."""
         none = [0.0] * len(self.axes)
-        for main in (self.main, *(k for k in range(len(self.axes)) if k != self.main)):
-            if not self.interrupted:
-                self.solve(main, none)
+        self.solve([(main, none) for main in (self.main, *(k for k in range(len(self.axes)) if k != self.main))])
 
     def grid(self, points: int) -> None:
         """Solve for the main axis at levels spaced evenly between the ends, from the strictest on."""
         others = [k for k in range(len(self.axes)) if k != self.main]
-        between = points - 2 if len(others) == 1 else 0
-        side = 0 if len(others) == 1 else int(np.ceil(np.sqrt(points)))
+        side = points if len(others) == 1 else int(np.ceil(np.sqrt(points)))
         self.planned = points if len(others) == 1 else len(self.axes) + side**2 - 1
         self._ends()
-        if self.interrupted:
+        if self.stopped:
             return
         shares = np.array([p.shares for p in self.solves])
         low, high = shares.min(axis=0), shares.max(axis=0)
-        parts = np.linspace(0, 1, between + 2)[1:-1] if between >= 0 and len(others) == 1 else np.linspace(0, 1, side)
-        steps = [low[k] + parts * (high[k] - low[k]) for k in others]
-        for combination in sorted(itertools.product(*steps), key=sum, reverse=True):
-            if self.interrupted:
-                return
+        parts = np.linspace(0, 1, side)[1:-1] if len(others) == 1 else np.linspace(0, 1, side)
+        asked = []
+        for combination in sorted(itertools.product(parts, repeat=len(others)), key=sum, reverse=True):
             levels = np.zeros(len(self.axes))
-            levels[others] = combination
-            if len(others) == 2 and np.allclose(levels[others], low[others]):
-                continue  # the end of the main axis
             # A level that its own end just reaches is asked for with room for rounding.
-            levels[others] = np.maximum(levels[others] - SAME, 0.0)
-            self.solve(self.main, levels)
+            levels[others] = np.maximum(low[others] + combination * (high - low)[others] - SAME, 0.0)
+            if any(combination):  # without, it is the end of the main axis
+                asked.append((self.main, levels))
+        self.solve(asked)
 
     def all_points(self) -> None:
         """Find every point: levels just beyond points that were found, until no plan is left."""
         self._ends()
         others = [k for k in range(len(self.axes)) if k != self.main]
-        if self.interrupted:
+        if self.stopped:
             return
         low = np.zeros(len(others))
         high = np.ones(len(others)) + BEYOND
         boxes = [(low, high)]
         # The end of the main axis is the answer to the box's own levels.
         known: list[tuple[Floats, Point]] = [(low, self.solves[0])]
-        while boxes and not self.interrupted:
+        while boxes and not self.stopped:
             # Levels are the lower corners; the box that is largest from the outermost level on comes first.
             corner, _ = max(boxes, key=lambda box: float(np.prod(high - box[0])))
             point = next((p for levels, p in known if np.allclose(levels, corner, atol=SAME)), None)
             if point is None:
                 levels = np.zeros(len(self.axes))
                 levels[others] = corner
-                point = self.solve(self.main, levels)
+                solved = self.solve([(self.main, levels)])
+                if not solved:
+                    return
+                point = solved[0]
                 known.append((corner, point))
             if point.plan is None:
                 # No plan at or beyond the corner: none in any box whose corner lies beyond it.

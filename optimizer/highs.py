@@ -43,13 +43,18 @@ class Clock:
     ----------
     limit : float
         s.
-    stopped : bool
+    stop : threading.Event
         Set by Ctrl-C.
     """
 
     limit: float
     started: float = field(default_factory=time.monotonic)
-    stopped: bool = False
+    stop: threading.Event = field(default_factory=threading.Event)
+
+    @property
+    def stopped(self) -> bool:
+        """Whether the user asked to stop."""
+        return self.stop.is_set()
 
     @property
     def elapsed(self) -> float:
@@ -64,11 +69,7 @@ class Clock:
     @contextmanager
     def until_interrupted(self) -> Iterator[None]:
         """Turn Ctrl-C into an orderly stop while the block runs."""
-
-        def stop(*_: Any) -> None:
-            self.stopped = True
-
-        with on_interrupt(stop):
+        with on_interrupt(lambda *_: self.stop.set()):
             yield
 
 

@@ -296,7 +296,9 @@ def _start(model: Model, scale: Scale) -> None:
     groups = np.arange(len(scale.entropy))
     shares = first_shares(scale.column.shape[1], len(groups))
     for i, s in enumerate(shares):
-        add_cuts(model, scale, groups, cut_coefficients(s) * scale.area, np.zeros(len(groups)), str(i))
+        # One is never left out: where mixing weighs next to nothing no cut would hold its columns down.
+        lazy = NEAR if i else np.inf
+        add_cuts(model, scale, groups, cut_coefficients(s) * scale.area, np.zeros(len(groups)), str(i), lazy)
 
 
 def _no_tiny(coefficients: Floats) -> Floats:
@@ -305,7 +307,9 @@ def _no_tiny(coefficients: Floats) -> Floats:
     return np.asarray(np.where(np.abs(coefficients) < TINY, raised, coefficients))
 
 
-def add_cuts(model: Model, scale: Scale, groups: Ints, coefficients: Floats, constant: Floats, label: str) -> None:
+def add_cuts(
+    model: Model, scale: Scale, groups: Ints, coefficients: Floats, constant: Floats, label: str, lazy: float = NEAR
+) -> None:
     """Add one cut to each of some groups of a scale: coefficients (groups, U), constant (groups,) if decided on."""
     names = Joined(f"cut_{label}_", model.program.names(scale.entropy[groups]))
     rows = np.arange(len(groups))
@@ -316,7 +320,7 @@ def add_cuts(model: Model, scale: Scale, groups: Ints, coefficients: Floats, con
     ]
     if scale.decision is not None:
         terms.append((rows, scale.decision[groups], -constant))
-    model.program.rows(names, *terms, upper=0.0, lazy=NEAR, cut=True)
+    model.program.rows(names, *terms, upper=0.0, lazy=lazy, cut=True)
 
 
 def separate(model: Model, scales: list[Scale], x: Floats, tolerance: float, label: str) -> int:

@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -32,14 +32,13 @@ from optimizer.problem import all_rules, assemble
 from optimizer.reference import most_floor_area
 from optimizer.relaxation import Relaxation
 from optimizer.rules import Rule
-from optimizer.solving import Progress, Report, Start
+from optimizer.solving import Report, Start
 from optimizer.study import ReferenceSection, Study, load_study
+from optimizer.together import LARGE, Together
 
 Kind = Literal["dropped", "looser", "stricter"]
 NOTHING = 5e-6
 """Difference of two scores that is none: what solvers and files round."""
-LARGE = 3_000
-"""Building sites from which the relaxation is not solved by itself."""
 RELAXING = 0.25
 """Share of the time limit after which the relaxation is taken as it is."""
 DUAL = 1e-9
@@ -212,26 +211,29 @@ def price(
     def told(step: int, what: str) -> Report | None:
         if report is None:
             return None
-        return lambda p: report(_named(p, f"{step} of {steps}, {what}: {p.phase}"))
+        return lambda p: report(replace(p, job=f"{step} of {steps}, {what}"))
 
     base = solve_district(fixed, district, report=told(1, "the study"), scheduler=scheduler)
     margin = None if base.result["interrupted"] else Margin.of(fixed, district)
     answers = list[tuple[Change, Answer, float | None]]()
     own = Answer(base.result["objective"], base.result["bound"], base.result["status"], base, base.result["seconds"])
-    interrupted = base.result["interrupted"]
-    for step, change in enumerate(plans, 2):
-        if interrupted:
-            break
+    together = Together(fixed, len(district.sites), scheduler)
+
+    def answered(step: int, change: Change) -> tuple[Change, Answer, float | None]:
         place = read_district(change.study, parcels, streets)
-        answer = _solved(change, place, own, told(step, str(change)), scheduler)
-        interrupted = answer.plan is not None and answer.plan.result["interrupted"]
+        shared = replace(change, study=together.share(change.study))
+        start = Start(base.action, base.floors, own.high if change.kind == "stricter" else np.inf, together.stop)
+        answer = _solved(shared, place, start, told(step, str(change)), scheduler)
         moved = None if margin is None or change.kind == "dropped" else margin.worth(change.study, place)
-        answers.append((change, answer, moved))
+        return change, answer, moved
+
+    interrupted = bool(base.result["interrupted"])
+    for first in range(0, len(plans), together.workers):
+        if not interrupted:
+            batch = enumerate(plans[first : first + together.workers], first + 2)
+            answers += together.run([partial(answered, *item) for item in batch])
+            interrupted = together.stop.is_set()
     return _compared(fixed, own, answers, interrupted)
-
-
-def _named(progress: Progress, phase: str) -> Progress:
-    return replace(progress, phase=phase)
 
 
 def with_reference(study: Study, district: District) -> Study:
@@ -276,18 +278,15 @@ def _replaced(study: Study, number: int, rule: Rule | None) -> Study | None:
         return None
 
 
-def _solved(change: Change, district: District, base: Answer, report: Report | None, scheduler: str | None) -> Answer:
-    """Solve a changed study from the plan of the study itself; a bound of the study holds where it is stricter."""
-    bound = base.high if change.kind == "stricter" else np.inf
-    assert base.plan is not None, "the study itself has a plan"
-    start = Start(base.plan.action, base.plan.floors, bound)
+def _solved(change: Change, district: District, start: Start, report: Report | None, scheduler: str | None) -> Answer:
+    """Solve a changed study from the plan of the study itself, whose bound holds where it is stricter."""
     clock = Clock(np.inf)
     try:
         plan = solve_district(change.study, district, report=report, scheduler=scheduler, start=start, explained=False)
     except InfeasibleError:
         return Answer(-np.inf, -np.inf, "infeasible", None, clock.elapsed)
     except LimitError:
-        return Answer(-np.inf, bound, "limit", None, clock.elapsed)
+        return Answer(-np.inf, start.bound, "limit", None, clock.elapsed)
     return Answer(plan.result["objective"], plan.result["bound"], plan.result["status"], plan, clock.elapsed)
 
 
@@ -330,7 +329,7 @@ class Margin:
 
     @classmethod
     def of(cls, study: Study, district: District) -> Margin | None:
-        """Solve a study's relaxation; None where it is large or not solved in time."""
+        """Solve a study's relaxation; None where it is large (`LARGE` building sites) or not solved in time."""
         if len(district.sites) > LARGE:
             return None
         problem = assemble(study, district)

@@ -66,7 +66,7 @@ class _Board:
         p, since = self.last, time.monotonic() - self.at
         table.add_row(*(Text(h, style="dim") for h in ("doing", "best plan", "bound", "gap", "elapsed", "left")))
         table.add_row(
-            p.phase,
+            f"{p.job}: {p.phase}" if p.job else p.phase,
             _score(p.incumbent),
             _score(p.bound),
             _percent(p.gap),
@@ -86,14 +86,15 @@ def progress(console: Console, quiet: bool) -> Iterator[Report | None]:
         with Live(board, console=console, refresh_per_second=4, transient=True):
             yield board.tell
     else:
-        last: list[Any] = [None, -math.inf, math.nan, math.nan]
+        told: dict[str, Progress] = {}
 
         def line(p: Progress) -> None:
-            news = p.phase != last[0] or p.incumbent != last[2]
-            if news or p.seconds - last[1] >= LINE_EVERY:
-                last[:] = [p.phase, p.seconds, p.incumbent, p.bound]
+            last = told.get(p.job)
+            news = last is None or p.phase != last.phase or p.incumbent != last.incumbent
+            if last is None or news or p.seconds - last.seconds >= LINE_EVERY:
+                told[p.job] = p
                 console.print(
-                    f"{p.seconds:7.1f} s  {p.phase:<24}  best {_score(p.incumbent):>8}  bound {_score(p.bound):>8}  "
+                    f"{p.job + '  ' if p.job else ''}{p.seconds:7.1f} s  {p.phase:<24}  best {_score(p.incumbent):>8}  bound {_score(p.bound):>8}  "
                     f"gap {_percent(p.gap):>8}  left {p.left:.0f} s",
                     highlight=False,
                     markup=False,

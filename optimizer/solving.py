@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -67,6 +68,8 @@ class Progress:
         Scores; minus and plus infinity when unknown.
     seconds, left : float
         Elapsed and left.
+    job : str
+        Which of several solves it is.
     """
 
     phase: str
@@ -74,6 +77,7 @@ class Progress:
     bound: float
     seconds: float
     left: float
+    job: str = ""
 
     @property
     def gap(self) -> float:
@@ -96,11 +100,14 @@ class Start:
         Of a plan to start from, as `optimizer.plan.Plan` holds them; it is left aside where it breaks a rule.
     bound : float
         Score that no plan exceeds, proved elsewhere.
+    stop : threading.Event or None
+        Ends the search when it is set, as Ctrl-C does.
     """
 
     action: np.ndarray | None = None
     floors: Ints | None = None
     bound: float = np.inf
+    stop: threading.Event | None = None
 
 
 @dataclass(frozen=True)
@@ -407,12 +414,14 @@ def solve_problem(
         When the solver is missing or fails.
     """
     options = problem.study.solve
-    clock = Clock(options.time_limit if options.work_limit is None else np.inf)
+    start = start or Start()
+    limit = options.time_limit if options.work_limit is None else np.inf
+    clock = Clock(limit, stop=start.stop or threading.Event())
     name = options.solver
     if name.lower() != "highs":
         solver_by_name(name, options.gap, options.time_limit, options.threads)
     with crew(scheduler, options.threads) as workers, clock.until_interrupted():
-        state = _Run(problem, clock, report, workers, start or Start())
+        state = _Run(problem, clock, report, workers, start)
         if name.lower() == "highs":
             state.with_highs()
         else:
