@@ -20,29 +20,33 @@ from optimizer.audit import audit_folder
 from optimizer.compare import read_plans
 from optimizer.diagnose import Diagnosis
 from optimizer.district import read_district
-from optimizer.errors import InfeasibleError, StudyError, UpstairsError, known_name
-from optimizer.files import (
-    check_front_target,
-    check_prices_target,
-    check_target,
-    redraw,
-    write_comparison,
-    write_diagnosis,
-    write_front,
-    write_plan,
-    write_pollution,
-    write_prices,
-)
+from optimizer.errors import InfeasibleError, LimitError, StudyError, UpstairsError, known_name
+from optimizer.files import check_target, redraw, write_diagnosis, write_plan, write_pollution
 from optimizer.frontier import AXES
 from optimizer.frontier import frontier as frontier_of
 from optimizer.interrupt import undisturbed
+from optimizer.outcomes import (
+    check_bench_target,
+    check_front_target,
+    check_prices_target,
+    write_bench,
+    write_comparison,
+    write_front,
+    write_prices,
+    write_report,
+    write_score,
+)
 from optimizer.pollution import measures
 from optimizer.price import price as prices_of
 from optimizer.problem import assemble
 from optimizer.pulp_bridge import write_program
 from optimizer.rules import rule_kinds
 from optimizer.rulesets import rulesets
+from optimizer.scenarios import effects, ranking, read_benchmark
+from optimizer.scenarios import run as run_benchmark
+from optimizer.scenarios import table as table_of
 from optimizer.scene import grid_of, scene_of_today
+from optimizer.scoring import score_plan
 from optimizer.starting import EXAMPLES, example_study, write_new
 from optimizer.study import Study, load_study
 
@@ -324,6 +328,72 @@ def frontier(
     if not quiet:
         out.print(f"Audited: the {len(found.points)} plans agree with their files.", highlight=False)
         _said("Page:   ", folder / "front.html")
+
+
+@app.command()
+def bench(
+    file: Annotated[
+        Path | None, typer.Argument(metavar="BENCH.toml", help="The benchmark.", show_default=False)
+    ] = None,
+    folder: Annotated[
+        Path | None, typer.Option("--out", metavar="DIR", help="Where its rows and tables go.", show_default=False)
+    ] = None,
+    report: Annotated[
+        Path | None, typer.Option("--report", metavar="DIR", help="Write the report of a benchmark that was run.")
+    ] = None,
+    workers: Annotated[
+        int | None, typer.Option(min=1, help="Processes; as many as there are cores by default.")
+    ] = None,
+    scheduler: Annotated[
+        str | None, typer.Option(metavar="ADDRESS", help="Dask scheduler to solve on; this machine by default.")
+    ] = None,
+    quiet: Quiet = False,
+) -> None:
+    """Solve districts under rule sets, all of them, and rank the rule sets; goes on where it was stopped."""
+    if file is None and report is None:
+        raise StudyError("bench: name a benchmark file, or with --report the folder of one that was run")
+    if file is not None:
+        if folder is None:
+            raise StudyError("bench: say with --out where rows and tables go")
+        check_bench_target(folder)
+        asked = read_benchmark(file)
+        tell = (
+            (lambda _: None) if quiet else (lambda said: err.print(said, highlight=False, markup=False, soft_wrap=True))
+        )
+        try:
+            found = run_benchmark(asked, folder, scheduler, workers, tell)
+        except KeyboardInterrupt:
+            with undisturbed():
+                found = table_of(asked, folder)
+                if len(found):
+                    write_bench(asked, found, folder)
+            raise LimitError(f"stopped by Ctrl-C: {len(found)} cells are done; the same command goes on") from None
+        with undisturbed():
+            write_bench(asked, found, folder)
+        if not quiet:
+            screen.ranking(out, ranking(found, asked), effects(found, asked))
+            _said("Table:  ", folder / "table.parquet")
+    if report is not None:
+        _said("Report: ", write_report(report))
+
+
+@app.command()
+def score(
+    plan: Annotated[Path, typer.Argument(metavar="PLAN.geojson", help="A plan by any tool.", show_default=False)],
+    study: StudyFile,
+    file: Annotated[Path | None, typer.Option("--out", metavar="FILE", help="Write what was found, as JSON.")] = None,
+) -> None:
+    """Judge a plan that another tool made, by the rules and the score of a study."""
+    found = score_plan(plan, load_study(study))
+    if file is not None:
+        write_score(found, file)
+    out.print(screen.indices({"today": found.audit.existing, "plan": found.audit.indices}, "Today and planned"))
+    screen.rules(out, found.audit)
+    for fault in found.faults:
+        err.print(fault, style="red", markup=False, highlight=False, soft_wrap=True)
+    out.print(found.sentence, highlight=False, markup=False, soft_wrap=True)
+    if found.faults:
+        raise typer.Exit(1)
 
 
 def _said(what: str, file: Path) -> None:

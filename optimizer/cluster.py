@@ -76,6 +76,24 @@ def crew(scheduler: str | None, workers: int) -> Iterator[Crew]:
     if scheduler is None:
         yield threads(workers)
         return
+    with connected(scheduler, workers) as client:
+        yield on_cluster(client)
+
+
+@contextmanager
+def connected(scheduler: str, workers: int) -> Iterator[Any]:
+    """Give a Dask client of a scheduler while the block runs.
+
+    Parameters
+    ----------
+    scheduler : str
+        Address, or ``local``: a cluster of as many processes as ``workers``.
+
+    Raises
+    ------
+    SolverError
+        When no scheduler answers there, or dask.distributed is not installed.
+    """
     try:
         import distributed
     except ImportError:
@@ -93,7 +111,7 @@ def crew(scheduler: str | None, workers: int) -> Iterator[Crew]:
             "`dask scheduler`, give its address as tcp://HOST:PORT, or leave --scheduler out"
         ) from None
     try:
-        yield on_cluster(client)
+        yield client
     finally:
         client.close()  # type: ignore[no-untyped-call]
         if scheduler == LOCAL:

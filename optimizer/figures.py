@@ -8,7 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+import pandas as pd
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
 if TYPE_CHECKING:
@@ -18,6 +20,8 @@ if TYPE_CHECKING:
     from optimizer.price import Prices
 
 BLUE, ORANGE, GREEN, GREY = "#0072B2", "#D55E00", "#009E73", "#767676"
+COLOURS = (BLUE, "#E69F00", GREEN, "#CC79A7", ORANGE, "#56B4E9", "#F0E442", "#000000")
+MARKERS = "osD^vP*X"
 ROW = 0.32
 """Height of a row of a figure, inches."""
 LONGEST = 46
@@ -149,3 +153,79 @@ def _band(ax: Axes, found: Front) -> None:
     fill = ax.fill_between if main == 1 else ax.fill_betweenx
     fill(at, floor, inner, step="post", color=BLUE, alpha=0.15, linewidth=0, label="reached by a plan")
     fill(at, inner, outer, step="post", color=GREY, alpha=0.3, linewidth=0, label="not known")
+
+
+def pareto_figure(found: pd.DataFrame, rulesets: Sequence[str], parameters: Sequence[str], x: str, y: str) -> Figure:
+    """Return plans by two indices, a frame a district; those that no other plan of the district beats are ringed.
+
+    Parameters
+    ----------
+    found : DataFrame
+        Rows of a benchmark, with a column ``unbeaten``.
+    """
+    districts = list(dict.fromkeys(found["district"]))
+    across = min(2, len(districts))
+    down = -(-len(districts) // across)
+    figure = Figure(figsize=(4.2 * across, 3.4 * down + 0.8), layout="constrained")
+    combinations = list(dict.fromkeys(tuple(row) for row in found[list(parameters)].itertuples(index=False)))
+    for number, district in enumerate(districts, 1):
+        ax = figure.add_subplot(down, across, number)
+        for row in found[(found["district"] == district) & found[x].notna()].to_dict("records"):
+            colour = COLOURS[list(rulesets).index(row["ruleset"]) % len(COLOURS)]
+            marker = MARKERS[combinations.index(tuple(row[p] for p in parameters)) % len(MARKERS)]
+            ax.scatter(row[x], row[y], color=colour, marker=marker, s=42, zorder=3)
+            if row["unbeaten"]:
+                ax.scatter(row[x], row[y], s=150, facecolor="none", edgecolor="black", linewidth=0.8, zorder=4)
+        ax.set_title(shortened(district), fontsize=10, loc="left")
+        ax.set_xlabel(x.replace("_", " "))
+        ax.set_ylabel(y.replace("_", " "))
+        ax.spines[["top", "right"]].set_visible(False)
+    handles = [
+        Line2D([], [], color=COLOURS[k % len(COLOURS)], marker="o", linestyle="none", label=name)
+        for k, name in enumerate(rulesets)
+    ]
+    handles += [
+        Line2D(
+            [],
+            [],
+            color=GREY,
+            marker=MARKERS[k % len(MARKERS)],
+            linestyle="none",
+            label=", ".join(
+                f"{p} {v:g}" if isinstance(v, float) else f"{p} {v}" for p, v in zip(parameters, values, strict=True)
+            ),
+        )
+        for k, values in enumerate(combinations)
+        if parameters
+    ]
+    handles.append(
+        Line2D(
+            [],
+            [],
+            color="black",
+            marker="o",
+            markersize=10,
+            fillstyle="none",
+            linestyle="none",
+            label="beaten on both by none",
+        )
+    )
+    figure.legend(handles=handles, loc="outside lower center", ncols=4, fontsize=8, frameon=False)
+    return figure
+
+
+def effects_figure(found: pd.DataFrame) -> Figure:
+    """Return an interval a rule set: mean of the ends between which its effect on the best score lies."""
+    figure = Figure(figsize=(7, 1.4 + ROW * max(len(found), 1)), layout="constrained")
+    ax = figure.add_subplot()
+    for row, item in enumerate(found.iloc[::-1].itertuples()):
+        ax.plot(
+            [100 * item.least_share, 100 * item.most_share], [row, row], color=BLUE, linewidth=5, solid_capstyle="butt"
+        )
+    ax.axvline(0, color="black", linewidth=0.8)
+    ax.set_yticks(range(len(found)), [shortened(name) for name in found["ruleset"][::-1]])
+    against = found["against"].iloc[0] if len(found) else "the baseline"
+    ax.set_xlabel(f"difference of the best score from {against}, %: mean of the ends that the gaps leave")
+    ax.margins(y=0.15)
+    ax.spines[["top", "right", "left"]].set_visible(False)
+    return figure

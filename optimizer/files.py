@@ -13,15 +13,11 @@ from typing import TYPE_CHECKING, Any
 
 import geopandas as gpd
 import numpy as np
-import pandas as pd
 import tomli_w
 
-from geodata.export import plain, qml_categorised, read_geojson, write_csv, write_geojson, write_geopackage
-from geodata.maps import EMPTY, UseStyle, compared_map, plan_map
+from geodata.export import plain, qml_categorised, read_geojson, write_geojson, write_geopackage
+from geodata.maps import EMPTY, UseStyle, plan_map
 from optimizer.errors import StudyError
-from optimizer.figures import front_figure, save, tornado
-from optimizer.indices import index_rows
-from optimizer.pages import front_page
 from optimizer.pollution import FILES as RASTERS
 from optimizer.pollution import Say, overlays, write_rasters
 from optimizer.scene import Scene, scene_of_folder
@@ -30,23 +26,14 @@ from optimizer.surroundings import receptor_tables
 if TYPE_CHECKING:
     import folium
 
-    from optimizer.compare import Comparison
     from optimizer.diagnose import Diagnosis
-    from optimizer.frontier import Front
     from optimizer.plan import Plan
-    from optimizer.price import Prices
     from optimizer.study import Study
 
 FILES = ("plan.geojson", "plan.gpkg", "map.html", "result.json", "study.toml")
 """Of every plan; one whose rules look at pollution has rasters too, see `optimizer.pollution.FILES`."""
 DIAGNOSIS = ("diagnosis.json", "where.html")
 """Where there is no plan, beside the study."""
-COMPARISON = ("changes.geojson", "changes.csv", "uses.csv", "indices.csv", "compare.html")
-"""Of plans beside one another."""
-PRICES = ("prices.csv", "tornado.png", "tornado.svg", "study.toml")
-"""Of what each rule costs."""
-FRONT = ("front.csv", "solves.csv", "front.json", "front.png", "front.svg", "front.html", "points", "study.toml")
-"""Of a trade-off; ``points`` holds a folder a plan."""
 
 
 def percent(gap: float | None) -> str:
@@ -91,13 +78,13 @@ def write_plan(plan: Plan, folder: Path, say: Say | None = None) -> Path:
         When the folder holds something that is not a plan, or cannot be written.
     """
     check_target(folder)
-    with _drafted(folder) as draft:
+    with drafted(folder) as draft:
         frame = plan.to_frame()
         write_geojson(frame, draft / "plan.geojson")
         write_geopackage(
             {"parcels": frame, "sites": plan.sites_frame(), "walks": _walks(plan), **_around(plan)},
             draft / "plan.gpkg",
-            {"parcels": qml_categorised("dominant_use", _categories(plan.study))},
+            {"parcels": qml_categorised("dominant_use", categories(plan.study))},
         )
         (draft / "study.toml").write_text(tomli_w.dumps(plan.study.to_dict()), encoding="utf-8")
         (draft / "result.json").write_text(
@@ -120,8 +107,8 @@ def write_diagnosis(study: Study, found: Diagnosis, folder: Path) -> Path:
         When the folder holds a plan, which stays, or something else, or cannot be written.
     """
     check_target(folder)
-    _check_only(folder, (*DIAGNOSIS, "study.toml"), "a diagnosis")
-    with _drafted(folder) as draft:
+    check_only(folder, (*DIAGNOSIS, "study.toml"), "a diagnosis")
+    with drafted(folder) as draft:
         (draft / "study.toml").write_text(tomli_w.dumps(study.to_dict()), encoding="utf-8")
         (draft / "diagnosis.json").write_text(
             json.dumps(plain(found.to_dict()), indent=2, ensure_ascii=False) + "\n", encoding="utf-8"
@@ -141,8 +128,8 @@ def write_diagnosis(study: Study, found: Diagnosis, folder: Path) -> Path:
 
 
 @contextmanager
-def _drafted(folder: Path) -> Iterator[Path]:
-    """Give a folder to write into whose files then move to their place; rasters that are there and not in it go."""
+def drafted(folder: Path) -> Iterator[Path]:
+    """Give a folder to write into whose files then move to their place; rasters and a diagnosis that are there and not in it go."""
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         draft = Path(tempfile.mkdtemp(prefix=".upstairs-", dir=folder.parent))
@@ -153,13 +140,13 @@ def _drafted(folder: Path) -> Iterator[Path]:
         draft.chmod(0o755)
         if folder.is_dir():
             new = {file.name for file in draft.iterdir()}
-            for name in dict.fromkeys((*FILES, *DIAGNOSIS, *COMPARISON, *PRICES, *FRONT, *RASTERS)):
-                if name in new:
-                    if (folder / name).is_dir():
-                        shutil.rmtree(folder / name)
-                    (draft / name).replace(folder / name)
-                elif name in (*DIAGNOSIS, *RASTERS):
+            for name in (*DIAGNOSIS, *RASTERS):
+                if name not in new:
                     (folder / name).unlink(missing_ok=True)
+            for name in sorted(new, key=lambda name: (FILES.index(name) if name in FILES else -1, name)):
+                if (folder / name).is_dir():
+                    shutil.rmtree(folder / name)
+                (draft / name).replace(folder / name)
         else:
             draft.replace(folder)
     finally:
@@ -192,7 +179,7 @@ def write_pollution(source: Path | Scene, folder: Path, say: Say | None = None) 
     else:
         _check_raster_target(folder)
     scene = scene_of_folder(source) if isinstance(source, Path) else source
-    with _drafted(folder) as draft:
+    with drafted(folder) as draft:
         written = write_rasters(scene, draft, say)
         if not written:
             raise StudyError(
@@ -208,108 +195,14 @@ def _check_raster_target(folder: Path) -> None:
         raise StudyError(
             f"{folder}: holds a plan, whose rasters `upstairs pollution {folder}` writes; name another folder"
         )
-    _check_only(folder, RASTERS, "rasters")
+    check_only(folder, RASTERS, "rasters")
 
 
-def _check_only(folder: Path, names: Sequence[str], what: str) -> None:
+def check_only(folder: Path, names: Sequence[str], what: str) -> None:
     """Make sure that a folder holds nothing else than some files and can be written."""
     if folder.is_file() or (folder.is_dir() and {file.name for file in folder.iterdir()} - set(names)):
         raise StudyError(f"{folder}: exists and holds other things than {what}; name another folder with --out")
     _check_writable(folder)
-
-
-def write_comparison(found: Comparison, folder: Path) -> Path:
-    """Write a comparison of plans: what changed by parcel (GeoJSON, CSV), uses and indices (CSV), a map of two sides.
-
-    Raises
-    ------
-    StudyError
-        When the folder holds something else or cannot be written.
-    """
-    _check_only(folder, COMPARISON, "a comparison")
-    with _drafted(folder) as draft:
-        write_geojson(found.changes, draft / "changes.geojson")
-        write_csv(pd.DataFrame(found.changes.drop(columns="geometry")), draft / "changes.csv")
-        write_csv(found.moves, draft / "uses.csv")
-        names = [plan.name for plan in found.plans]
-        rows = index_rows([plan.result["indices"] for plan in found.plans])
-        table = [(label.strip(), unit, *values) for label, unit, _, values in rows]
-        write_csv(
-            pd.DataFrame(table, columns=["index", "unit", *(f"plan {name}" for name in names)]), draft / "indices.csv"
-        )
-        changed = {name: set(part["parcel_id"]) for name, part in found.changes.groupby("plan")}
-        sides = [(plan.name, plan.parcels) for plan in (found.plans[0], found.plans[-1])]
-        title = f"{names[0]} and {names[-1]}"
-        styles = {name: style for plan in found.plans for name, style in _categories(plan.study).items()}
-        credits = "; ".join(dict.fromkeys(filter(None, (plan.study.attribution for plan in found.plans))))
-        compared_map(sides, styles, changed.get(names[-1], set()), title, credits).save(str(draft / "compare.html"))
-    return folder
-
-
-def check_prices_target(folder: Path) -> None:
-    """Make sure that prices of rules may be written into a folder.
-
-    Raises
-    ------
-    StudyError
-        When it holds something else or cannot be written.
-    """
-    _check_only(folder, PRICES, "prices of rules")
-
-
-def write_prices(found: Prices, folder: Path) -> Path:
-    """Write what each rule costs: a table (CSV), a figure (PNG, SVG) and the study as solved.
-
-    Raises
-    ------
-    StudyError
-        When the folder holds something else or cannot be written.
-    """
-    check_prices_target(folder)
-    with _drafted(folder) as draft:
-        write_csv(found.table, draft / "prices.csv")
-        (draft / "study.toml").write_text(tomli_w.dumps(found.study.to_dict()), encoding="utf-8")
-        save(tornado(found), draft / "tornado")
-    return folder
-
-
-def check_front_target(folder: Path) -> None:
-    """Make sure that a trade-off may be written into a folder.
-
-    Raises
-    ------
-    StudyError
-        When it holds something else or cannot be written.
-    """
-    _check_only(folder, FRONT, "a trade-off")
-
-
-def write_front(found: Front, folder: Path, say: Say | None = None) -> Path:
-    """Write a trade-off: tables (CSV, JSON), figure (PNG, SVG), a page that links figure and maps, and every plan's folder.
-
-    Raises
-    ------
-    StudyError
-        When the folder holds something else or cannot be written.
-    """
-    check_front_target(folder)
-    with _drafted(folder) as draft:
-        places = [f"points/{number:02d}" for number in range(1, len(found.points) + 1)]
-        for place, point in zip(places, found.points, strict=True):
-            if say is not None:
-                say(f"writing {place}")
-            assert point.plan is not None, "points have plans"
-            write_plan(point.plan, draft / place)
-        write_csv(found.table, draft / "front.csv")
-        write_csv(found.solved, draft / "solves.csv")
-        (draft / "front.json").write_text(
-            json.dumps(plain(found.to_dict()), indent=2, ensure_ascii=False) + "\n", encoding="utf-8"
-        )
-        (draft / "study.toml").write_text(tomli_w.dumps(found.study.to_dict()), encoding="utf-8")
-        figure = front_figure(found, [f"{place}/map.html" for place in places])
-        save(figure, draft / "front")
-        (draft / "front.html").write_text(front_page(found, figure, places), encoding="utf-8")
-    return folder
 
 
 def _around(plan: Plan) -> dict[str, gpd.GeoDataFrame]:
@@ -333,7 +226,8 @@ def _walks(plan: Plan) -> gpd.GeoDataFrame:
     return gpd.GeoDataFrame(table, geometry=lines, crs=plan.district.parcels.crs)
 
 
-def _categories(study: Study) -> dict[str, tuple[str, str]]:
+def categories(study: Study) -> dict[str, tuple[str, str]]:
+    """Return label and colour of each dominant use, by its name."""
     return {**{name: (use.label, use.colour) for name, use in study.uses.items()}, "": ("No building", EMPTY)}
 
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import io
+import math
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+import pandas as pd
 from jinja2 import Environment
 from markupsafe import Markup
 
@@ -13,8 +15,11 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from optimizer.frontier import Front
+    from optimizer.scenarios import Benchmark
 
 _pages = Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
+COMPARED = ("proximity", "mixing_by_building", "floor_area_m2", "jobs", "homes")
+"""Indices that stand in the report of a benchmark; its table has all."""
 STYLE = """
 body { font: 15px/1.45 system-ui, sans-serif; margin: 0; color: #1a1a1a; }
 h1 { font-size: 1.3em; } h2 { font-size: 1.1em; }
@@ -45,6 +50,29 @@ iframe { flex: 2 1 30em; min-height: 24em; border: 0; border-left: 1px solid #cc
 </section>
 <iframe name="plan" title="Map of the plan" src="{{ first }}"></iframe>
 </main></body></html>
+"""
+)
+BENCH = _pages.from_string(
+    """<!DOCTYPE html>
+<html lang="en">
+<head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
+<title>{{ name }}: rules compared</title>
+<style>{{ style }}
+body { max-width: 76em; margin: 0 auto; padding: 1em; } div.wide { overflow-x: auto; }</style></head>
+<body>
+<h1>{{ name }}</h1>
+{% for note in notes %}<p class="note">{{ note }}</p>
+{% endfor %}
+<p>{{ said }}</p>
+{% for title, about, heads, rows in tables %}
+<h2>{{ title }}</h2>
+<p class="note">{{ about }}</p>
+<div class="wide"><table><thead><tr>{% for head in heads %}<th>{{ head }}</th>{% endfor %}</tr></thead>
+<tbody>{% for row in rows %}<tr>{% for cell in row %}<td>{{ cell }}</td>{% endfor %}</tr>
+{% endfor %}</tbody></table></div>
+{% if loop.index0 < figures | length %}<figure>{{ figures[loop.index0][0] }}<figcaption class="note">{{ figures[loop.index0][1] }}</figcaption></figure>{% endif %}
+{% endfor %}
+</body></html>
 """
 )
 
@@ -78,3 +106,61 @@ def front_page(found: Front, figure: Figure, places: Sequence[str]) -> str:
         first=first,
         notes=found.sentences,
     )
+
+
+def bench_page(
+    asked: Benchmark, found: pd.DataFrame, ranked: pd.DataFrame, effects: pd.DataFrame, figures: Sequence[Figure]
+) -> str:
+    """Return the report of a benchmark: ranking, effects, figures, every cell."""
+    counts = found["status"].value_counts().to_dict() if len(found) else {}
+    versions = found.filter(regex="^(upstairs|python|version_)").drop_duplicates().to_dict("records")
+    told = "; ".join(
+        ", ".join(f"{key.removeprefix('version_')} {value}" for key, value in row.items()) for row in versions
+    )
+    said = (
+        f"{len(found)} cells: {', '.join(f'{n} {status}' for status, n in counts.items())}. "
+        f"{len(asked.districts)} districts, {len(asked.rulesets)} rule sets, seeds {', '.join(map(str, asked.seeds))}. {told}."
+    )
+    facts = ["district", "ruleset", *asked.parameters, "seed"]
+    columns = [c for c in (*facts, "status", "score", "bound", "gap", "seconds", *COMPARED, "message") if c in found]
+    tables = [
+        (
+            "Ranking",
+            "Within a block, cells that differ by their rule set alone, one surely beats another where its score is above the "
+            "other's bound. Ranks are means over blocks of the best and the worst that the gaps leave.",
+            *_rows(ranked, {}),
+        ),
+        (
+            "Effects",
+            "Difference of the best scores from the baseline's, over blocks: means of the least and the most that the gaps "
+            "leave, in score and as a share; blocks in which there is no doubt; Cohen's d for pairs.",
+            *_rows(effects, {"least_share": ".1%", "most_share": ".1%"}),
+        ),
+        (
+            "Cells",
+            "Every cell. Scores of a district are divided by the same floor area; those of different districts are not of one kind.",
+            *_rows(found[columns], {"gap": ".2%"}),
+        ),
+    ]
+    captions = (
+        "Plans by two indices. Indices are of the plans found; other plans as good may have others.",
+        "Effect of each rule set on the best score; a bar that touches 0 may be none.",
+    )
+    drawn = [(inline(figure), caption) for figure, caption in zip(figures, captions, strict=True)]
+    return BENCH.render(
+        name=asked.name, notes=asked.notes, said=said, style=Markup(STYLE), tables=tables, figures=drawn
+    )
+
+
+def _rows(frame: pd.DataFrame, styles: dict[str, str]) -> tuple[list[str], list[list[str]]]:
+    """Return heads and cells of a table for people."""
+
+    def cell(name: str, value: Any) -> str:
+        if value is None or value is pd.NA or (isinstance(value, float) and math.isnan(value)):
+            return ""
+        if isinstance(value, float):
+            return format(value, styles.get(name, ",.0f" if abs(value) >= 1000 else ".4g"))
+        return str(value)
+
+    heads = [name.replace("_", " ") for name in frame.columns]
+    return heads, [[cell(k, v) for k, v in row.items()] for row in frame.to_dict("records")]

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pandas as pd
 import tomli_w
 from rich import box
 from rich.console import Console
@@ -248,6 +249,37 @@ def front(console: Console, found: Front) -> None:
         table.add_row(f"{number}{' knee' if number - 1 == found.knee else ''}", *cells, best, gap)
     console.print(table)
     notes(console, found.sentences)
+
+
+def ranking(console: Console, ranked: pd.DataFrame, effects: pd.DataFrame) -> None:
+    """Print rule sets from the best on, and how they differ from the baseline."""
+    table = Table("rule set", title="Rule sets", title_justify="left")
+    for heading in ("cells", "with a plan", "score", "rank", "against the baseline"):
+        table.add_column(heading, justify="right")
+    known = {row.ruleset: row for row in effects.itertuples()}
+    for row in ranked.itertuples():
+        effect = known.get(row.ruleset)
+        ranked_at = "" if np.isnan(row.rank_best_mean) else f"{row.rank_best_mean:.1f} to {row.rank_worst_mean:.1f}"
+        table.add_row(
+            Text(row.ruleset),
+            f"{row.cells}",
+            f"{row.with_a_plan}",
+            "" if np.isnan(row.score_mean) else f"{row.score_mean:.4f}",
+            ranked_at,
+            "" if effect is None else f"{effect.least_share:+.2%} to {effect.most_share:+.2%}",
+        )
+    console.print(table)
+    notes(
+        console,
+        [
+            "Ranks and differences are ranges that the gaps leave, means over cells that differ by their rule set alone.",
+            *(
+                ["Cells without a plan are rows of the table, with the reason."]
+                if (ranked["cells"] > ranked["with_a_plan"]).any()
+                else []
+            ),
+        ],
+    )
 
 
 def scoreboard(before: dict[str, Any], after: dict[str, Any]) -> Table:

@@ -12,7 +12,7 @@ import pytest
 
 from optimizer import StudyError
 from optimizer.compare import Comparison, read_plans
-from optimizer.files import COMPARISON, write_comparison
+from optimizer.outcomes import COMPARISON, write_comparison
 from tests.districts import USES, lots, solve, study
 
 FRAME = lots(4, columns=2, gfa_homes=480.0, storeys=2)

@@ -13,7 +13,7 @@ from optimizer.api import evidence_of
 from optimizer.cli import app
 from optimizer.district import read_district
 from optimizer.errors import StudyError
-from optimizer.files import PRICES, write_prices
+from optimizer.outcomes import PRICES, write_prices
 from optimizer.plan import Plan
 from optimizer.price import Answer, Change, _compared, changes, price, with_reference
 from optimizer.rules import rule_kinds

@@ -1,0 +1,163 @@
+"""Plans by other tools: judged as our own audit judges, faults found."""
+
+import copy
+import json
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+from geodata.synthetic import synthetic_district
+from optimizer.cli import app
+from optimizer.errors import StudyError
+from optimizer.scoring import score_plan
+from tests.districts import lots, solve, study
+
+RULES = [
+    {"kind": "programme", "max_floor_area": 3000},
+    {"kind": "stacking", "lowest": {"homes": 2}},
+    {"kind": "share", "uses": ["shops"], "min": 0.1},
+]
+FRAME = lots(4, columns=2, storeys=[2, 0, 1, 1], gfa_homes=[0.0, 0.0, 0.0, 240.0], gfa_making=[480.0, 0.0, 240.0, 0.0])
+ASKED = study(rules=RULES, sites={"plate": 150})
+
+
+@pytest.fixture(scope="module")
+def plan():
+    return solve(ASKED, FRAME)
+
+
+@pytest.fixture
+def features(plan, tmp_path):
+    plan.save(tmp_path / "plan")
+    return json.loads((tmp_path / "plan/plan.geojson").read_text())
+
+
+def judged(data, tmp_path, asked=ASKED):
+    file = tmp_path / "other.geojson"
+    file.write_text(json.dumps(data))
+    return score_plan(file, asked, FRAME)
+
+
+def test_our_own_plan_scores_what_its_result_says(plan, features, tmp_path):
+    for feature in features["features"]:
+        keep = ("parcel_id", "action", "stack")
+        feature["properties"] = {key: feature["properties"][key] for key in keep}
+        feature["geometry"] = None  # geometry is the study's
+    features["features"].reverse()
+    found = judged(features, tmp_path)
+    assert not found.faults, found.faults
+    assert found.audit.objective == pytest.approx(plan.result["objective"], abs=1e-9)
+    shares = found.audit.indices["proximity"]["shares"]
+    assert shares == pytest.approx(plan.result["indices"]["proximity"]["shares"], abs=1e-6)
+    assert found.to_dict()["valid"] is True
+
+
+def test_floors_by_use_will_do_where_a_parcel_has_one_building(tmp_path):
+    asked = study(rules=RULES[:1])
+    own = solve(asked, FRAME)
+    own.save(tmp_path / "plan")
+    data = json.loads((tmp_path / "plan/plan.geojson").read_text())
+    for feature in data["features"]:
+        del feature["properties"]["stack"]
+    assert judged(data, tmp_path, asked).audit.objective == pytest.approx(own.result["objective"], abs=1e-9)
+    with pytest.raises(StudyError, match="which floor is where"):
+        judged(data, tmp_path)
+
+
+def test_the_order_of_storeys_is_the_files_own(features, tmp_path):
+    built = next(
+        f
+        for f in features["features"]
+        if any(item["use"] == "homes" for item in f["properties"]["stack"]) and f["properties"]["action"] == "redevelop"
+    )
+    site = next(item["site"] for item in built["properties"]["stack"] if item["use"] == "homes")
+    others = [item for item in built["properties"]["stack"] if item["site"] != site]
+    count = max(item["to"] for item in built["properties"]["stack"] if item["site"] == site)
+    built["properties"]["stack"] = [*others, {"site": site, "use": "homes", "from": 1, "to": count}]
+    assert any("stacking" in fault for fault in judged(features, tmp_path).faults)
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda p: p.update(action="clear"), "cleared, but floors"),
+        (lambda p: p["stack"].append({"site": 1, "use": "shops", "from": 9, "to": 9}), "do not follow one another"),
+        (lambda p: p["stack"].append({"site": 1, "use": "shops", "from": 3, "to": 40}), "breaks it"),
+        (lambda p: p.update(action="convert"), "storeys converted where"),
+    ],
+)
+def test_faults_are_found(change, said, features, tmp_path):
+    data = copy.deepcopy(features)
+    chosen = next(f for f in data["features"] if f["properties"]["action"] == "redevelop")
+    change(chosen["properties"])
+    found = judged(data, tmp_path)
+    assert any(said in fault for fault in found.faults), found.faults
+    assert "no plan of this study" in found.sentence
+
+
+def _without(key):
+    return lambda data: [f["properties"].pop(key) for f in data["features"]]
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (_without("action"), "no property action"),
+        (lambda d: d["features"].pop(), "missing; a plan has every parcel"),
+        (lambda d: d["features"].append(d["features"][0]), "there twice"),
+        (lambda d: d["features"][0]["properties"].update(parcel_id="X"), "no parcel of the study"),
+        (lambda d: d["features"][0]["properties"].update(action="keeep"), "did you mean 'keep'"),
+        (lambda d: d.update(features=3), "not a GeoJSON"),
+        (
+            lambda d: d["features"][0]["properties"].update(
+                action="redevelop", stack=[{"use": "hom", "from": 1, "to": 1}]
+            ),
+            "hom",
+        ),
+        (
+            lambda d: d["features"][0]["properties"].update(action="redevelop", stack=[{"from": 1}]),
+            "is not { site, use",
+        ),
+    ],
+)
+def test_what_is_no_plan_is_said(change, said, features, tmp_path):
+    change(features)
+    with pytest.raises(StudyError, match=said):
+        judged(features, tmp_path)
+
+
+def test_the_command_judges_a_plan_of_a_study(tmp_path):
+    frame, streets = synthetic_district(6, seed=1)
+    frame.to_file(tmp_path / "lots.gpkg")
+    names = "".join(f'{key} = "{key}"\n' for key in ("id", "max_far", "max_height", "coverage", "storeys"))
+    uses = "".join(f'{u} = "gfa_{u}"\n' for u in ("workshop", "rnd", "housing", "services"))
+    text = f'name = "x"\n[parcels]\nfile = "lots.gpkg"\n[parcels.columns]\n{names}[parcels.existing]\n{uses}'
+    (tmp_path / "study.toml").write_text(text + '[[rules]]\nkind = "programme"\nmax_today = 1.0\n')
+    today = {
+        "type": "FeatureCollection",
+        "features": [
+            {"type": "Feature", "geometry": None, "properties": {"parcel_id": name, "action": "keep", "stack": []}}
+            for name in frame["id"]
+        ],
+    }
+    (tmp_path / "today.geojson").write_text(json.dumps(today))
+    words = [
+        "score",
+        str(tmp_path / "today.geojson"),
+        str(tmp_path / "study.toml"),
+        "--out",
+        str(tmp_path / "score.json"),
+    ]
+    ended = CliRunner().invoke(app, words)
+    assert ended.exit_code == 0, ended.output
+    assert "every rule of the study holds" in " ".join(ended.output.split())
+    told = json.loads((tmp_path / "score.json").read_text())
+    assert told["valid"] and told["indices"]["density"]["floor_area_m2"] == pytest.approx(
+        float(np.sum([frame[f"gfa_{u}"].sum() for u in ("workshop", "rnd", "housing", "services")]))
+    )
+    built = int(np.flatnonzero(frame["storeys"] > 0)[0])
+    today["features"][built]["properties"]["action"] = "convert"
+    (tmp_path / "today.geojson").write_text(json.dumps(today))
+    ended = CliRunner().invoke(app, words[:3])
+    assert ended.exit_code == 1 and "0 storeys converted" in ended.output
