@@ -14,9 +14,9 @@ import pandas as pd
 
 from geodata.walking import WalkingNetwork
 from optimizer.audit import recompute, relative_gap
-from optimizer.diagnose import plainly_impossible, unsatisfied
+from optimizer.diagnose import diagnose_rules, plainly_impossible, unsatisfied
 from optimizer.district import District, read_district
-from optimizer.errors import InfeasibleError, SolverError
+from optimizer.errors import InfeasibleError, LimitError, SolverError
 from optimizer.interrupt import undisturbed
 from optimizer.laws import MEASURES
 from optimizer.memory import check_memory
@@ -107,6 +107,12 @@ def solve_district(
         solution = solve_problem(problem, report, scheduler, start)
     except InfeasibleError as error:
         raise unsatisfied(study, district) if explained else error from None
+    except LimitError:
+        # What a search did not find in time need not be there: rules by themselves are a smaller question.
+        found = diagnose_rules(study, district) if explained and not (start and start.stop) else None
+        if found is None:
+            raise
+        raise InfeasibleError("\n  ".join(found.sentences), found) from None
     with undisturbed():
         action, floors = read_solution(problem.model, solution.x)
         plan = Plan(study, district, action, floors, {})

@@ -256,9 +256,9 @@ def unsatisfied(study: Study, district: District, seconds: float = SECONDS) -> I
 def plainly_impossible(study: Study, district: District) -> bool:
     """Whether rules contradict one another even in fractions of floors: known in no time.
 
-    Not asked of large districts, nor where rules look at receptors: there it takes as long as part of the search.
+    Not asked of large districts: there it takes as long as part of the search.
     """
-    if study.polluted or len(district.sites) > LARGE:
+    if len(district.sites) > LARGE:
         return False
     elastic = Elastic(study, district)
     every = np.ones(len(elastic.members.rule), dtype=bool)

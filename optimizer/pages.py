@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 _pages = Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
 COMPARED = ("proximity", "mixing_by_building", "floor_area_m2", "jobs", "homes")
 """Indices that stand in the report of a benchmark; its table has all."""
+NOTHING = 1e-9
+"""Amount that a table of a report shows as 0."""
 STYLE = """
 body { font: 15px/1.45 system-ui, sans-serif; margin: 0; color: #1a1a1a; }
 h1 { font-size: 1.3em; } h2 { font-size: 1.1em; }
@@ -139,7 +141,7 @@ def bench_page(
         (
             "Cells",
             "Every cell. Scores of a district are divided by the same floor area; those of different districts are not of one kind.",
-            *_rows(found[columns], {"gap": ".2%"}),
+            *_rows(found[columns], {"gap": ".2%", "seconds": ".0f"}),
         ),
     ]
     captions = (
@@ -159,8 +161,9 @@ def _rows(frame: pd.DataFrame, styles: dict[str, str]) -> tuple[list[str], list[
         if value is None or value is pd.NA or (isinstance(value, float) and math.isnan(value)):
             return ""
         if isinstance(value, float):
+            value = 0.0 if abs(value) < NOTHING else value
             return format(value, styles.get(name, ",.0f" if abs(value) >= 1000 else ".4g"))
         return str(value)
 
-    heads = [name.replace("_", " ") for name in frame.columns]
+    heads = [name.replace("_m2", ", m²").replace("_", " ") for name in frame.columns]
     return heads, [[cell(k, v) for k, v in row.items()] for row in frame.to_dict("records")]

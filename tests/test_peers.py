@@ -1,6 +1,7 @@
 """The peers of examples/peers: their plans keep every rule, their scores are the audit's, and no bound is beaten."""
 
 import csv
+import importlib.util
 import sys
 
 import numpy as np
@@ -253,3 +254,18 @@ def test_table_and_csv(tmp_path):
     assert float(first["times"]) == 10
     assert second["score"] == ""
     assert "highspy" in second["versions"]
+
+
+@pytest.mark.skipif(importlib.util.find_spec("pymoo") is None, reason="needs pymoo")
+def test_no_plan_of_nsga2_lies_beyond_the_exact_front():
+    import fronts
+
+    small = common.synthetic(8).asking(solve={"time_limit": 10, "gap": 0.01, "threads": 1})
+    front, _ = fronts.ours(small, 4)
+    search = fronts.theirs(small, 4.0, 0)
+    every = fronts.shares(small, search)
+    reached, other, open_ = fronts.volumes(front, every)
+    assert 0 <= other <= open_ + 1e-9 and 0 <= reached <= open_ + 1e-9
+    best = front.points[0].shares[0] + 0.2, front.points[-1].shares[1] + 0.2
+    with pytest.raises(AssertionError, match="beats the bound"):
+        fronts.volumes(front, np.array([best]))

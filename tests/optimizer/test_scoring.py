@@ -128,7 +128,7 @@ def test_what_is_no_plan_is_said(change, said, features, tmp_path):
 
 
 def test_the_command_judges_a_plan_of_a_study(tmp_path):
-    frame, streets = synthetic_district(6, seed=1)
+    frame, _ = synthetic_district(6, seed=1)
     frame.to_file(tmp_path / "lots.gpkg")
     names = "".join(f'{key} = "{key}"\n' for key in ("id", "max_far", "max_height", "coverage", "storeys"))
     uses = "".join(f'{u} = "gfa_{u}"\n' for u in ("workshop", "rnd", "housing", "services"))
