@@ -301,6 +301,10 @@ def frontier(
     ],
     more: Annotated[list[str] | None, typer.Argument(hidden=True)] = None,
     points: Annotated[str, typer.Option(metavar="N", help="Solves, or 'all' points of a small district.")] = "7",
+    wish: Annotated[
+        list[str] | None,
+        typer.Option(metavar="AXIS=VALUE", help="Wanted of every axis: find the plan that is as near as possible."),
+    ] = None,
     gap: Gap = None,
     time_limit: TimeLimit = None,
     threads: Threads = None,
@@ -317,7 +321,14 @@ def frontier(
     asked = _asked(load_study(Path(files[0])), gap=gap, time_limit=time_limit, threads=threads)
     chosen = [*axes, *(name for name in names if name not in files)]
     with screen.progress(err, quiet) as report:
-        found = frontier_of(asked, chosen, None if points == "all" else int(points), report=report, scheduler=scheduler)
+        found = frontier_of(
+            asked,
+            chosen,
+            None if points == "all" else int(points),
+            wishes=_wishes(wish),
+            report=report,
+            scheduler=scheduler,
+        )
     with undisturbed(), screen.doing(err, quiet) as say:
         write_front(found, folder, say)
     if not quiet:
@@ -328,6 +339,18 @@ def frontier(
     if not quiet:
         out.print(f"Audited: the {len(found.points)} plans agree with their files.", highlight=False)
         _said("Page:   ", folder / "front.html")
+
+
+def _wishes(given: list[str] | None) -> dict[str, float]:
+    """Read AXIS=VALUE."""
+    wishes = {}
+    for item in given or []:
+        name, _, value = item.partition("=")
+        try:
+            wishes[name] = float(value)
+        except ValueError:
+            raise StudyError(f"--wish {item}: AXIS=VALUE with a number is expected, such as homes=1200") from None
+    return wishes
 
 
 @app.command()

@@ -48,7 +48,7 @@ def tornado(found: Prices) -> Figure:
     figure = Figure(figsize=(8, 1.6 + ROW * max(len(known), 1)), layout="constrained")
     ax = figure.add_subplot()
     for row, item in enumerate(known):
-        colour = ORANGE if item.change.kind == "stricter" else BLUE
+        colour = ORANGE if item.change.stricter else BLUE
         certain = item.least if item.least > 0 else min(item.most, 0.0)
         ax.barh(row, item.most - item.least, left=item.least, height=0.55, color=colour, alpha=0.35, linewidth=0)
         ax.barh(row, certain, height=0.55, color=colour, linewidth=0)
@@ -64,9 +64,9 @@ def tornado(found: Prices) -> Figure:
         loc="left",
     )
     handles = [
-        Patch(color=BLUE, label="dropped or looser, certain"),
+        Patch(color=BLUE, label="more is allowed, certain"),
         Patch(color=BLUE, alpha=0.35, label="left open by the gaps"),
-        Patch(color=ORANGE, label="stricter, certain"),
+        Patch(color=ORANGE, label="less is allowed, certain"),
         Patch(color=ORANGE, alpha=0.35, label="left open by the gaps"),
         ax.plot([], [], "kD", markersize=4, linestyle="none", label="by duals")[0],
     ]

@@ -16,6 +16,7 @@ just beyond a point that was found, on two axes one after the other, on three by
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -49,6 +50,8 @@ BEYOND = 5e-4
 points that are nearer to one another on an axis with levels count as one. Solvers cannot tell much less from nothing."""
 CLOSED = 1e-5
 """Difference of score and bound that is put down to rounding, where a score is near 0."""
+NEARLY, HALVINGS = 0.005, 12
+"""Share of an axis's range to which the plan nearest to wishes is found, and most solves for it."""
 SAME = 1e-6
 """Difference of two values of an axis that is none, as such a share."""
 LEVEL = "level"
@@ -135,6 +138,29 @@ class Point:
 
 
 @dataclass(frozen=True)
+class Wish:
+    """The plan that is as near as possible to wishes: the furthest goal from its wish is the nearest that it can be.
+
+    Attributes
+    ----------
+    wanted : tuple of float
+        In the units of the axes.
+    solve : int
+        Number of the plan among the solves.
+    short : float
+        By how much of an axis's range, from nadir to ideal, the plan falls short of the wish it misses most; below 0 where it
+        exceeds all of them.
+    least : float
+        By how much every plan falls short.
+    """
+
+    wanted: tuple[float, ...]
+    solve: int
+    short: float
+    least: float
+
+
+@dataclass(frozen=True)
 class Front:
     """The trade-off of two or three axes.
 
@@ -151,6 +177,8 @@ class Front:
         Whether Ctrl-C ended the work.
     complete : bool
         Whether all points were asked for and found.
+    wish : Wish or None
+        Where there were wishes.
     """
 
     study: Study
@@ -159,6 +187,7 @@ class Front:
     solves: tuple[Point, ...]
     interrupted: bool
     complete: bool
+    wish: Wish | None = None
 
     @cached_property
     def points(self) -> tuple[Point, ...]:
@@ -186,6 +215,14 @@ class Front:
             "A gap is how much more of the axis that was maximised could be possible for a plan that is as good on the "
             "others as was asked.",
         ]
+        if self.wish is not None:
+            found = self.solves[self.wish.solve]
+            at = ", ".join(f"{a.name} {self.told(k, found.shares[k])}" for k, a in enumerate(self.axes))
+            number = next((f"point {k}" for k, p in enumerate(self.points, 1) if p is found), "a point")
+            said.append(
+                f"Nearest to the wishes: {number} ({at}). It misses the wish that it misses most by {self.wish.short:.1%} of that "
+                f"axis's range, every plan by {self.wish.least:.1%} or more; a minus says that wishes are exceeded."
+            )
         without = sum(p.plan is None for p in self.solves)
         if without:
             said.append(f"{without} of {len(self.solves)} solves have no plan: see solves.csv.")
@@ -301,6 +338,7 @@ class Front:
             "hypervolume": {"reached": low, "not_ruled_out": high, "of": "the box from nadir to ideal"},
             "complete": self.complete,
             "interrupted": self.interrupted,
+            "wish": None if self.wish is None else dataclasses.asdict(self.wish),
         }
 
 
@@ -334,6 +372,7 @@ def frontier(
     parcels: gpd.GeoDataFrame | None = None,
     streets: gpd.GeoDataFrame | None = None,
     *,
+    wishes: Mapping[str, float] | None = None,
     report: Report | None = None,
     scheduler: str | None = None,
 ) -> Front:
@@ -350,6 +389,8 @@ def frontier(
         for all points, which takes small districts.
     parcels, streets : GeoDataFrame, optional
         As `optimizer.solve` takes them.
+    wishes : mapping, optional
+        A value wanted of each axis, in its unit: the plan as near as possible to them all is found too.
     report : callable, optional
         Told the progress.
 
@@ -365,6 +406,12 @@ def frontier(
     if points is not None and points < 2:
         raise StudyError(f"points = {points}: at least 2 are expected, the ends of the front")
     chosen = tuple(axis(name) for name in axes)
+    for name in wishes or {}:
+        known_name(name, axes, "wishes")
+    if wishes and len(wishes) < len(axes):
+        raise StudyError(
+            f"wishes: a value of every axis is expected; {', '.join(a for a in axes if a not in wishes)} missing"
+        )
     asked = load_study(study)
     search = _Search(asked, read_district(asked, parcels, streets), chosen, points, report, scheduler)
     if points is None:
@@ -373,7 +420,8 @@ def frontier(
         search.grid(points)
     gap = search.study.solve.gap
     complete = points is None and not search.stopped and all(p.proved(gap) for p in search.solves)
-    return Front(search.study, chosen, search.tops, tuple(search.solves), search.stopped, complete)
+    wish = search.nearest([wishes[name] for name in axes]) if wishes and not search.stopped else None
+    return Front(search.study, chosen, search.tops, tuple(search.solves), search.stopped, complete, wish)
 
 
 class _Search:
@@ -570,6 +618,41 @@ class _Search:
             boxes = _split(boxes, reached)
             # Within what was asked and what was reached there is no other point.
             boxes = [box for box in boxes if not ((box[0] >= corner - SAME).all() and (box[1] <= reached + SAME).all())]
+
+    def nearest(self, wanted: Sequence[float]) -> Wish:
+        """Find the plan whose furthest goal from its wish is nearest to it, by halving what is not known of that distance.
+
+        At a distance t every axis but the main one is held to its wish less t times its range; the main one then reaches its
+        own or does not (Wierzbicki's achievement, by the constraints that fronts are made of).
+        """
+        front = Front(self.study, self.axes, self.tops, tuple(self.solves), False, False)
+        tops = np.array([self._tops[a.term] if a.unit != "0 to 1" else 1.0 for a in self.axes])
+        wish = np.array(wanted) / tops
+        wish = np.where([a.less for a in self.axes], 1.0 - wish, wish)
+        low, high = front.nadir, np.array(front.ideal)
+        span = np.maximum(high[:, 0] - low, SAME)
+
+        def short(point: Point) -> float:
+            return float(((wish - np.array(point.shares)) / span).max())
+
+        least = float(((wish - high[:, 1]) / span).max())
+        for _ in range(HALVINGS):
+            best = min((p for p in self.solves if p.plan is not None), key=short)
+            if self.stopped or short(best) - least <= NEARLY:
+                break
+            t = (short(best) + least) / 2
+            levels = np.clip(wish - t * span, 0.0, 1.0)
+            levels[self.main] = 0.0
+            before = short(best)
+            solved = self.solve([(self.main, levels)])
+            if not solved:
+                break
+            if solved[0].bound < wish[self.main] - t * span[self.main]:
+                least = max(least, t)
+            elif solved[0].plan is None or short(solved[0]) >= before - NEARLY / 4:
+                break  # the gap leaves open what is nearer
+        best = min((p for p in self.solves if p.plan is not None), key=short)
+        return Wish(tuple(wanted), self.solves.index(best), short(best), min(least, short(best)))
 
 
 def _split(boxes: list[tuple[Floats, Floats]], at: Floats) -> list[tuple[Floats, Floats]]:

@@ -2,8 +2,9 @@
 
 Every study is divided by the same constants, so that scores are of one kind. A solve leaves a gap, so each answer is an
 interval, [score of the plan found, bound proved]. What is known of one study tells of others: a plan under stricter rules
-is one under looser rules, and a bound under looser rules holds under stricter ones. The difference that a change makes
-lies between the ends of two such intervals; where it may be none, that is said.
+is one under looser rules, and a bound under looser rules holds under stricter ones; not so where a rule that rewards is
+dropped. The difference that a change makes lies between the ends of two such intervals; where it may be none, that is
+said.
 
 Prices of the relaxation (duals) stand beside: what a step is worth at the margin where floors come in fractions.
 """
@@ -60,6 +61,8 @@ class Change:
     text : str
         Which numbers became what.
     study : Study
+    stricter : bool or None
+        Whether the study allows fewer plans, or more; None where it rewards others, so that neither tells of the other.
     """
 
     number: int
@@ -67,6 +70,7 @@ class Change:
     kind: Kind
     text: str
     study: Study
+    stricter: bool | None
 
     def __str__(self) -> str:
         return f"{self.rule}, {self.kind}"
@@ -222,7 +226,7 @@ def price(
     def answered(step: int, change: Change) -> tuple[Change, Answer, float | None]:
         place = read_district(change.study, parcels, streets)
         shared = replace(change, study=together.share(change.study))
-        start = Start(base.action, base.floors, own.high if change.kind == "stricter" else np.inf, together.stop)
+        start = Start(base.action, base.floors, own.high if change.stricter else np.inf, together.stop)
         answer = _solved(shared, place, start, told(step, str(change)), scheduler)
         moved = None if margin is None or change.kind == "dropped" else margin.worth(change.study, place)
         return change, answer, moved
@@ -251,14 +255,15 @@ def changes(study: Study, each: bool = False) -> Iterator[Change]:
         label = _label(study, number)
         dropped = _replaced(study, number, None)
         if dropped is not None:
-            yield Change(number, label, "dropped", "", dropped)
+            yield Change(number, label, "dropped", "", dropped, None if rule.most_reward > 0 else rule.grants)
         paths = rule.limits_given
         for only in [[path] for path in paths] if each else [paths] if paths else []:
             for kind in ("looser", "stricter"):
                 moved = rule.stepped(kind == "stricter", only)
                 changed = None if moved is None else _replaced(study, number, moved[0])
                 if moved is not None and changed is not None:
-                    yield Change(number, label, "stricter" if kind == "stricter" else "looser", moved[1], changed)
+                    tighter = kind == "stricter"
+                    yield Change(number, label, "stricter" if tighter else "looser", moved[1], changed, tighter)
 
 
 def _label(study: Study, number: int) -> str:
@@ -294,19 +299,21 @@ def _compared(
     study: Study, base: Answer, answers: Sequence[tuple[Change, Answer, float | None]], interrupted: bool
 ) -> Prices:
     """Set every answer against the study's own, after each has learnt from the others."""
-    stricter = [a for change, a, _ in answers if change.kind == "stricter"]
-    looser = [a for change, a, _ in answers if change.kind != "stricter"]
+    stricter = [a for change, a, _ in answers if change.stricter]
+    looser = [a for change, a, _ in answers if change.stricter is False]
     low = max([base.low, *(a.low for a in stricter)])
     high = min([base.high, *(a.high for a in looser)])
     own = replace(base, low=low, high=max(low, high))
     prices = []
     for change, answer, marginal in answers:
-        if change.kind == "stricter":
+        known = answer
+        if change.stricter:
             known = replace(answer, high=min(answer.high, own.high))
-            least, most = known.low - own.high, min(known.high - own.low, 0.0)
-        else:
+        elif change.stricter is False:
             known = replace(answer, low=max(answer.low, own.low))
-            least, most = max(known.low - own.high, 0.0), known.high - own.low
+        least, most = known.low - own.high, known.high - own.low
+        least = max(least, 0.0) if change.stricter is False else least
+        most = min(most, 0.0) if change.stricter else most
         prices.append(Price(change, known, least, most, marginal))
     return Prices(study, own, tuple(prices), interrupted)
 

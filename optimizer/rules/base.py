@@ -295,6 +295,8 @@ class Rule(BaseModel):
 
     kind: ClassVar[str]
     implied: ClassVar[bool] = False
+    grants: ClassVar[bool] = False
+    """Whether the rule allows what is not allowed without it, so that a study without it is the stricter one."""
     asks_walks: ClassVar[bool] = False
     """Whether the rule looks at proximity, whose walks the model then has whatever it weighs in the score."""
     example: ClassVar[str] = ""

@@ -30,6 +30,7 @@ class Bonus(Rule):
     """
 
     kind: ClassVar[str] = "bonus"
+    grants: ClassVar[bool] = True
     example: ClassVar[str] = 'kind = "bonus"\nprovide = ["workshop"]\nratio = 3.5\ncap = 0.8'
     stricter: ClassVar[Mapping[str, int]] = {"ratio": -1, "cap": -1}
 

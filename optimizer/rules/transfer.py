@@ -30,6 +30,7 @@ class Transfer(Rule):
     """
 
     kind: ClassVar[str] = "transfer"
+    grants: ClassVar[bool] = True
     example: ClassVar[str] = (
         'kind = "transfer"\nsend = "storeys_today > 0 and year < 1950"\nreceive = "storeys_today == 0"\ncap = 1.0'
     )

@@ -212,3 +212,29 @@ def test_a_study_that_no_plan_satisfies_has_no_front():
     asked = study(rules=[{"kind": "programme", "min_floor_area": 1e6}], objective=OBJECTIVE)
     with pytest.raises(InfeasibleError, match="instead of at least"):
         frontier(asked, ["mixing", "homes"], 3, lots(2))
+
+
+@pytest.mark.parametrize("parts", [(0.5, 0.5), (0.9, 0.1), (1.2, 1.2), (-0.1, 0.3)])
+def test_the_plan_nearest_to_wishes_is_that_of_all_points(parts):
+    frame = lots(
+        4, columns=2, storeys=[2, 0, 1, 1], gfa_homes=[480.0, 0.0, 240.0, 0.0], gfa_making=[0.0, 0.0, 0.0, 240.0]
+    )
+    asked = study(rules=[{"kind": "programme", "max_floor_area": 2000}], objective=OBJECTIVE)
+    names = ["mixing", "changed"]
+    every = frontier(asked, names, None, frame)
+    shares = np.array([p.shares for p in every.points])
+    low, span = shares.min(axis=0), shares.max(axis=0) - shares.min(axis=0)
+    wish = low + np.array(parts) * span
+    wanted = {name: every.value(k, wish[k]) for k, name in enumerate(names)}
+    best = ((wish - shares) / span).max(axis=1).min()
+    front = frontier(asked, names, 2, frame, wishes=wanted)
+    assert front.wish.least - 1e-3 <= best <= front.wish.short + 1e-3
+    assert front.wish.short - front.wish.least <= 0.02
+    assert any("Nearest to the wishes" in said for said in front.sentences)
+
+
+def test_wishes_name_every_axis():
+    with pytest.raises(StudyError, match="did you mean 'homes'"):
+        frontier(study(objective=OBJECTIVE), ["mixing", "homes"], 2, lots(2), wishes={"mixing": 0.5, "home": 3})
+    with pytest.raises(StudyError, match="homes missing"):
+        frontier(study(objective=OBJECTIVE), ["mixing", "homes"], 2, lots(2), wishes={"mixing": 0.5})

@@ -53,8 +53,8 @@ def test_prices_agree_with_studies_solved_from_scratch_by_another_solver(seed):
             continue
         assert item.answer.low - 1e-5 <= changed <= item.answer.high + 1e-5
         assert item.least - 1e-5 <= changed - own <= item.most + 1e-5, item.change
-        sign = -1 if item.change.kind == "stricter" else 1
-        assert sign * (changed - own) >= -1e-5
+        if item.change.stricter is not None:
+            assert (own - changed if item.change.stricter else changed - own) >= -1e-5
         if item.verdict.startswith(("worth at", "costs")):
             assert abs(changed - own) > 1e-6
 
@@ -152,7 +152,7 @@ def test_answers_learn_from_one_another_and_gaps_are_respected():
         return Answer(low, high, "optimal", None, 0.0)
 
     def change(kind):
-        return Change(0, "programme", kind, "", asked)
+        return Change(0, "programme", kind, "", asked, kind == "stricter")
 
     found = _compared(
         asked,
@@ -207,3 +207,28 @@ def test_duals_price_a_step_of_a_study_in_fractions():
     worth = {item.change.kind: item.marginal for item in found.prices}
     assert worth["looser"] == pytest.approx(0.1, abs=1e-6) and worth["stricter"] == pytest.approx(-0.1, abs=1e-6)
     assert worth["dropped"] is None
+
+
+def test_without_a_bonus_less_is_allowed_and_without_a_reward_scores_are_of_another_kind():
+    frame = lots(4, max_far=1.2, gfa_homes=0.0, storeys=0)
+    rules = [
+        {"kind": "programme", "max_floor_area": 3000},
+        {"kind": "bonus", "provide": ["making"], "ratio": 2.0, "cap": 1.2},
+        {
+            "kind": "siting",
+            "use": "shops",
+            "goal": "cover",
+            "weight": 0.3,
+            "radius": 100,
+            "clients": "homes",
+            "max_count": 2,
+        },
+    ]
+    found = price(study(rules=rules), frame)
+    dropped = {item.change.rule: item for item in found.prices if item.change.kind == "dropped"}
+    assert dropped["bonus"].change.stricter and dropped["bonus"].most <= 0.0
+    assert dropped["bonus"].least < -0.01, "the bonus is worth something here"
+    assert dropped["siting"].change.stricter is None and dropped["siting"].most < 0.0
+    for item in found.prices:
+        alone = optimizer.solve(item.change.study, frame).result
+        assert item.answer.low <= alone["bound"] + 1e-5 and alone["objective"] <= item.answer.high + 1e-5, item.change

@@ -210,9 +210,10 @@ def test_two_runs_do_not_share_a_folder(file, tmp_path):
     with pytest.raises(StudyError, match="works there"):
         run(read_benchmark(file), tmp_path / "out")
     (tmp_path / "out" / LOCK).write_text("4194999")  # killed long ago
-    file.write_text(
-        FILE.replace("values = [1.1, 1.4]", "values = [1.1]").replace("[districts.seven]", "[districts.other]")
-    )
+    small = FILE.replace("values = [1.1, 1.4]", "values = [1.1]")
+    start, end = small.index("[districts.seven]"), small.index("[rulesets.free]")
+    file.write_text(small[:start] + small[end : small.index("[rulesets.homes]")] + small[small.index("[parameters") :])
+    assert len(run(read_benchmark(file), tmp_path / "out", workers=1)) == 1
 
 
 def _table(rows):
