@@ -481,6 +481,9 @@ class _Search:
         """Solve once; None where Ctrl-C came before a plan was found."""
         study = self.together.share(self._study(main, levels))
         looser = [p for p in self.solves if p.main == main and all(np.array(p.levels) <= np.array(levels) + SAME)]
+        clock = Clock(np.inf)
+        if any(p.status == "infeasible" for p in looser):
+            return Point(main, levels, "infeasible", (), -np.inf, None, clock.elapsed)
         others = [k for k in range(len(self.axes)) if k != main]
         least = self.augment * sum(levels[k] for k in others)
         bound = min([np.inf, *(self._score_bound(p) for p in looser)])
@@ -489,7 +492,7 @@ class _Search:
         start = Start(bound=bound, stop=self.together.stop)
         if best is not None and best.plan is not None:
             start = replace(start, action=best.plan.action, floors=best.plan.floors)
-        clock, job = Clock(np.inf), f"point {number}" + (f" of {self.planned}" if self.planned else "")
+        job = f"point {number}" + (f" of {self.planned}" if self.planned else "")
 
         def told(p: Progress) -> None:
             if self.report is not None:

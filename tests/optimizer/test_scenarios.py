@@ -285,3 +285,13 @@ def test_what_all_rule_sets_fail_at_is_a_table_all_the_same(file, tmp_path):
     write_bench(asked, found.drop(columns=["proximity", "mixing_by_building"]), tmp_path / "out")
     assert effects(found, asked).empty
     assert write_report(tmp_path / "out").is_file()
+
+
+def test_the_benchmark_that_ships_is_one():
+    asked = read_benchmark(Path(__file__).parents[2] / "examples/bench/rules.toml")
+    made_up = {name: part for name, part in asked.districts.items() if part.parcels}
+    found = cells(asked.model_copy(update={"districts": made_up}))
+    assert len(found) == 3 * 6 * 2 and len(asked.districts) == 4
+    assert {cell.facts["ruleset"] for cell in found} == set(asked.rulesets)
+    vienna = next(cell for cell in found if cell.facts["ruleset"] == "productive-city")
+    assert {"stacking", "height"} <= {rule["kind"] for rule in vienna.study["rules"]}
