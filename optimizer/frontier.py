@@ -199,7 +199,7 @@ class Front:
     def value(self, number: int, share: float) -> float:
         """Return a share of the most that an axis can be in the axis's own unit."""
         top = self.tops[number]
-        return top * (1.0 - share) if self.axes[number].less else top * share
+        return top * max(1.0 - share, 0.0) if self.axes[number].less else top * share
 
     def told(self, number: int, share: float) -> str:
         """Return that value for people, without its unit."""
@@ -219,10 +219,17 @@ class Front:
             found = self.solves[self.wish.solve]
             at = ", ".join(f"{a.name} {self.told(k, found.shares[k])}" for k, a in enumerate(self.axes))
             number = next((f"point {k}" for k, p in enumerate(self.points, 1) if p is found), "a point")
-            said.append(
-                f"Nearest to the wishes: {number} ({at}). It misses the wish that it misses most by {self.wish.short:.1%} of that "
-                f"axis's range, every plan by {self.wish.least:.1%} or more; a minus says that wishes are exceeded."
-            )
+            short, least = self.wish.short, self.wish.least
+            if short > 0:
+                nobody = (
+                    f"every plan misses one by {least:.1%} or more"
+                    if least > 0
+                    else "whether a plan misses none is open"
+                )
+                far = f"It misses a wish by {short:.1%} of its axis's range and the others by no more; {nobody}."
+            else:
+                far = f"It exceeds every wish by {-short:.1%} of its axis's range or more; no plan does by more than {-least:.1%}."
+            said.append(f"Nearest to the wishes: {number} ({at}). {far}")
         without = sum(p.plan is None for p in self.solves)
         if without:
             said.append(f"{without} of {len(self.solves)} solves have no plan: see solves.csv.")

@@ -142,7 +142,8 @@ def read_benchmark(file: Path) -> Benchmark:
             raise StudyError(
                 f"{file}: {'.'.join(at)}: unknown key{nearest(last, known)}; known are {', '.join(known)}"
             ) from None
-        raise StudyError(f"{file}: {'.'.join(at)}: {first['msg']}") from None
+        told = "missing; it must be given" if first["type"] == "missing" else first["msg"]
+        raise StudyError(f"{file}: {'.'.join(at)}: {told}") from None
     if asked.baseline is not None:
         known_name(asked.baseline, asked.rulesets, f"{file}: baseline")
     reserved = ("district", "ruleset", "seed", "cell", "status")
