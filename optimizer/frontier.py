@@ -199,11 +199,16 @@ class Front:
     def value(self, number: int, share: float) -> float:
         """Return a share of the most that an axis can be in the axis's own unit."""
         top = self.tops[number]
-        return top * max(1.0 - share, 0.0) if self.axes[number].less else top * share
+        return top * (1.0 - share) if self.axes[number].less else top * share
+
+    def bound_of(self, point: Point) -> float:
+        """Return a point's bound in the unit of its main axis; of what less is better of, none is less than nothing."""
+        bound = self.value(point.main, point.bound)
+        return max(bound, 0.0) if self.axes[point.main].less else bound
 
     def told(self, number: int, share: float) -> str:
         """Return that value for people, without its unit."""
-        value = self.value(number, share)
+        value = self.value(number, min(share, 1.0) if self.axes[number].less else share)
         return f"{value:.4f}" if self.axes[number].unit == "0 to 1" else f"{value:,.0f}"
 
     @property
@@ -309,7 +314,7 @@ class Front:
                 row[a.name] = self.value(k, share)
                 row[f"{a.name}_asked"] = self.value(k, point.levels[k]) if point.levels[k] else None
             row["maximised"] = self.axes[point.main].name
-            row["bound"] = self.value(point.main, point.bound)
+            row["bound"] = self.bound_of(point)
             row["gap"] = (point.bound - point.shares[point.main]) / max(point.shares[point.main], SAME)
             row["status"], row["seconds"] = point.status, round(point.seconds, 1)
             columns = index_columns(point.plan.result["indices"])
@@ -325,7 +330,7 @@ class Front:
             for k, a in enumerate(self.axes):
                 row[f"{a.name}_asked"] = self.value(k, point.levels[k]) if point.levels[k] else None
                 row[a.name] = self.value(k, point.shares[k]) if point.shares else None
-            row["bound"] = self.value(point.main, point.bound) if np.isfinite(point.bound) else None
+            row["bound"] = self.bound_of(point) if np.isfinite(point.bound) else None
             rows.append(row | {"seconds": round(point.seconds, 1)})
         return pd.DataFrame(rows)
 
