@@ -21,14 +21,14 @@ from optimizer.compare import read_plans
 from optimizer.diagnose import Diagnosis
 from optimizer.district import read_district
 from optimizer.errors import InfeasibleError, LimitError, StudyError, UpstairsError, known_name
-from optimizer.files import check_target, redraw, write_diagnosis, write_plan, write_pollution
+from optimizer.files import check_only, check_target, redraw, write_diagnosis, write_plan, write_pollution
 from optimizer.frontier import AXES
 from optimizer.frontier import frontier as frontier_of
 from optimizer.interrupt import undisturbed
 from optimizer.outcomes import (
-    check_bench_target,
-    check_front_target,
-    check_prices_target,
+    BENCH,
+    FRONT,
+    PRICES,
     write_bench,
     write_comparison,
     write_front,
@@ -279,7 +279,7 @@ def price(
     quiet: Quiet = False,
 ) -> None:
     """Say what each rule costs: drop it, loosen it, tighten it, and solve again."""
-    check_prices_target(folder)
+    check_only(folder, PRICES, "prices of rules")
     asked = _asked(load_study(study), gap=gap, time_limit=time_limit, threads=threads)
     with screen.progress(err, quiet) as report:
         found = prices_of(asked, each=each, report=report, scheduler=scheduler)
@@ -317,7 +317,7 @@ def frontier(
     files = [name for name in names if name.endswith(".toml")] or names[:1]
     if not points.isdigit() and points != "all":
         raise StudyError(f"--points {points}: a number, or all, is expected")
-    check_front_target(folder)
+    check_only(folder, FRONT, "a trade-off")
     asked = _asked(load_study(Path(files[0])), gap=gap, time_limit=time_limit, threads=threads)
     chosen = [*axes, *(name for name in names if name not in files)]
     with screen.progress(err, quiet) as report:
@@ -378,7 +378,7 @@ def bench(
     if file is not None:
         if folder is None:
             raise StudyError("bench: say with --out where rows and tables go")
-        check_bench_target(folder)
+        check_only(folder, BENCH, "a benchmark")
         asked = read_benchmark(file)
         tell = (
             (lambda _: None) if quiet else (lambda said: err.print(said, highlight=False, markup=False, soft_wrap=True))

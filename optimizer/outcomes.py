@@ -69,17 +69,6 @@ def write_comparison(found: Comparison, folder: Path) -> Path:
     return folder
 
 
-def check_prices_target(folder: Path) -> None:
-    """Make sure that prices of rules may be written into a folder.
-
-    Raises
-    ------
-    StudyError
-        When it holds something else or cannot be written.
-    """
-    check_only(folder, PRICES, "prices of rules")
-
-
 def write_prices(found: Prices, folder: Path) -> Path:
     """Write what each rule costs: a table (CSV), a figure (PNG, SVG) and the study as solved.
 
@@ -88,23 +77,12 @@ def write_prices(found: Prices, folder: Path) -> Path:
     StudyError
         When the folder holds something else or cannot be written.
     """
-    check_prices_target(folder)
+    check_only(folder, PRICES, "prices of rules")
     with drafted(folder) as draft:
         write_csv(found.table, draft / "prices.csv")
         (draft / "study.toml").write_text(tomli_w.dumps(found.study.to_dict()), encoding="utf-8")
         save(tornado(found), draft / "tornado")
     return folder
-
-
-def check_front_target(folder: Path) -> None:
-    """Make sure that a trade-off may be written into a folder.
-
-    Raises
-    ------
-    StudyError
-        When it holds something else or cannot be written.
-    """
-    check_only(folder, FRONT, "a trade-off")
 
 
 def write_front(found: Front, folder: Path, say: Say | None = None) -> Path:
@@ -115,7 +93,7 @@ def write_front(found: Front, folder: Path, say: Say | None = None) -> Path:
     StudyError
         When the folder holds something else or cannot be written.
     """
-    check_front_target(folder)
+    check_only(folder, FRONT, "a trade-off")
     with drafted(folder) as draft:
         places = [f"points/{number:02d}" for number in range(1, len(found.points) + 1)]
         for place, point in zip(places, found.points, strict=True):
@@ -133,17 +111,6 @@ def write_front(found: Front, folder: Path, say: Say | None = None) -> Path:
         save(figure, draft / "front")
         (draft / "front.html").write_text(front_page(found, figure, places), encoding="utf-8")
     return folder
-
-
-def check_bench_target(folder: Path) -> None:
-    """Make sure that a benchmark may be written, or gone on with, in a folder.
-
-    Raises
-    ------
-    StudyError
-        When it holds something else or cannot be written.
-    """
-    check_only(folder, BENCH, "a benchmark")
 
 
 def write_bench(asked: Benchmark, found: pd.DataFrame, folder: Path) -> Path:
