@@ -315,7 +315,8 @@ class Front:
                 row[f"{a.name}_asked"] = self.value(k, point.levels[k]) if point.levels[k] else None
             row["maximised"] = self.axes[point.main].name
             row["bound"] = self.bound_of(point)
-            row["gap"] = (point.bound - point.shares[point.main]) / max(point.shares[point.main], SAME)
+            share = point.shares[point.main]
+            row["gap"] = (point.bound - share) / share if share > SAME else None
             row["status"], row["seconds"] = point.status, round(point.seconds, 1)
             columns = index_columns(point.plan.result["indices"])
             rows.append(row | {f"index_{key}": value for key, value in columns.items()})
@@ -459,6 +460,12 @@ class _Search:
         for a in axes:
             if self._tops[a.term] <= 0:
                 raise StudyError(f"axes: {a.name} is 0 in every plan of this study; name another axis")
+        for rule in study.rules:
+            if rule.scores:
+                raise StudyError(
+                    f"rules: {rule.label} adds to the score or takes from it, which a front could not bound; leave its price "
+                    "or weight out, so that it holds or does not"
+                )
         self.tops = tuple(1.0 if a.unit == "0 to 1" else self._tops[a.term] for a in axes)
         # Mixing can be maximised, but not be held to a level: it is bounded from above only.
         self.main = next((k for k, a in enumerate(axes) if a.name == "mixing"), 0)

@@ -374,6 +374,11 @@ class Rule(BaseModel):
         """The most score that any plan can earn by the rule."""
         return 0.0
 
+    @property
+    def scores(self) -> bool:
+        """Whether the rule itself adds to the score or takes from it."""
+        return self.price is not None or self.most_reward > 0
+
     def to_dict(self) -> dict[str, Any]:
         """Return the rule as a study writes it."""
         return {"kind": self.kind, **self.model_dump(mode="json", exclude_none=True, exclude_defaults=True)}

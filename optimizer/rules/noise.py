@@ -383,6 +383,11 @@ class Noise(ReceptorRule):
         each = {int(b): price[float(up)] for b, up in zip(table["building"], lifted, strict=True)}
         return float(sum(floor[b] * cost for b, cost in each.items()))
 
+    @property
+    def scores(self) -> bool:
+        """Whether the rule itself takes from the score: insulation may."""
+        return super().scores or self.score_per_cost > 0
+
     def reward(self, evidence: Evidence) -> float:
         """Return what insulation costs the score, below 0."""
         if not self.score_per_cost:

@@ -238,3 +238,15 @@ def test_wishes_name_every_axis():
         frontier(study(objective=OBJECTIVE), ["mixing", "homes"], 2, lots(2), wishes={"mixing": 0.5, "home": 3})
     with pytest.raises(StudyError, match="homes missing"):
         frontier(study(objective=OBJECTIVE), ["mixing", "homes"], 2, lots(2), wishes={"mixing": 0.5})
+
+
+@pytest.mark.parametrize(
+    "rule",
+    [
+        {"kind": "share", "uses": ["shops"], "min": 0.2, "price": 0.01},
+        {"kind": "siting", "use": "shops", "goal": "cover", "weight": 0.3, "radius": 100, "clients": "homes"},
+    ],
+)
+def test_rules_that_score_by_themselves_have_no_front(rule):
+    with pytest.raises(StudyError, match="leave its price or weight out"):
+        frontier(study(rules=[rule], objective=OBJECTIVE), ["mixing", "homes"], 2, lots(2))
