@@ -305,6 +305,13 @@ def frontier(
         list[str] | None,
         typer.Option(metavar="AXIS=VALUE", help="Wanted of every axis: find the plan that is as near as possible."),
     ] = None,
+    in_order: Annotated[
+        float | None,
+        typer.Option(
+            metavar="SHARE",
+            help="One axis after the other instead: each at its best where those before it give up this share of theirs.",
+        ),
+    ] = None,
     gap: Gap = None,
     time_limit: TimeLimit = None,
     threads: Threads = None,
@@ -325,6 +332,7 @@ def frontier(
             asked,
             chosen,
             None if points == "all" else int(points),
+            in_order=in_order,
             wishes=_wishes(wish),
             report=report,
             scheduler=scheduler,

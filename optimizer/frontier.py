@@ -9,8 +9,8 @@ each axis over the most that it can be, so that a plan is never beaten on one ax
 solve holds for every plan at or beyond its levels: together the bounds fence off what no plan reaches, and what lies
 between plans and fence is not known.
 
-With a number of points, levels are spaced evenly between the ends of the front. With all points, each next level lies
-just beyond a point that was found, on two axes one after the other, on three by the rectangles of Kirlik and Sayin
+With a number of points, levels are spaced evenly between the ends of the front; noise, which no score weighs and which has
+no end of its own, falls by 1 dB a level. With all points, each next level lies just beyond a point that was found, on two axes one after the other, on three by the rectangles of Kirlik and Sayin
 (European Journal of Operational Research 232, 2014).
 """
 
@@ -28,7 +28,7 @@ import geopandas as gpd
 import numpy as np
 import pandas as pd
 
-from optimizer.api import solve_district
+from optimizer.api import evidence_of, solve_district
 from optimizer.district import Bools, District, Floats, read_district
 from optimizer.errors import InfeasibleError, LimitError, StudyError, known_name
 from optimizer.highs import Clock
@@ -38,6 +38,7 @@ from optimizer.price import with_reference
 from optimizer.problem import all_rules
 from optimizer.proximity import reference_value
 from optimizer.reference import most_floor_area, reference_floor_area
+from optimizer.rules.noise import Noise
 from optimizer.solving import Progress, Report, Start
 from optimizer.study import Study, load_study
 from optimizer.terms import TERMS, most
@@ -56,6 +57,8 @@ SAME = 1e-6
 """Difference of two values of an axis that is none, as such a share."""
 LEVEL = "level"
 """First word of the names of the rules that hold levels."""
+STEP = 1.0
+"""dB between levels of noise."""
 
 
 @dataclass(frozen=True)
@@ -66,7 +69,7 @@ class Axis:
     ----------
     name, label, unit : str
     term : str
-        Term of the score that it is.
+        Term of the score that it is; empty where it is none, so that it is held to levels and never maximised.
     less : bool
         Whether less of it is better: the most that it can be, less the term.
     """
@@ -86,6 +89,7 @@ AXES = (
     Axis("homes", "homes", "homes", "homes"),
     Axis("demolished", "floor area demolished", "m²", "preserved", less=True),
     Axis("changed", "floor area demolished or converted", "m²", "unchanged", less=True),
+    Axis("quiet", "quiet where the plan is loudest, below its limit", "dB", ""),
 )
 
 
@@ -209,7 +213,7 @@ class Front:
     def told(self, number: int, share: float) -> str:
         """Return that value for people, without its unit."""
         value = self.value(number, min(share, 1.0) if self.axes[number].less else share)
-        return f"{value:.4f}" if self.axes[number].unit == "0 to 1" else f"{value:,.0f}"
+        return f"{value:{ {'0 to 1': '.4f', 'dB': '.2f'}.get(self.axes[number].unit, ',.0f') }}"
 
     @property
     def sentences(self) -> list[str]:
@@ -255,8 +259,8 @@ class Front:
 
     @cached_property
     def nadir(self) -> Floats:
-        """Least share of each axis among the ends, shape (axes,): of the front itself where there are two axes."""
-        ends = [p.shares for p in self.solves[: len(self.axes)] if p.plan is not None]
+        """Least share of each axis among ends and points, shape (axes,): of the front itself where there are two axes."""
+        ends = [p.shares for p in self.solves if p.plan is not None and not any(p.levels)]
         return np.asarray(np.min([*ends, *(p.shares for p in self.points)], axis=0))
 
     @cached_property
@@ -385,6 +389,7 @@ def frontier(
     parcels: gpd.GeoDataFrame | None = None,
     streets: gpd.GeoDataFrame | None = None,
     *,
+    in_order: float | None = None,
     wishes: Mapping[str, float] | None = None,
     report: Report | None = None,
     scheduler: str | None = None,
@@ -402,6 +407,9 @@ def frontier(
         for all points, which takes small districts.
     parcels, streets : GeoDataFrame, optional
         As `optimizer.solve` takes them.
+    in_order : float, optional
+        Instead of so many points, one for each axis: the first at its best, the next at its best where all before it give up no more than
+        this share of theirs, and so on (lexicographic goals).
     wishes : mapping, optional
         A value wanted of each axis, in its unit: the plan as near as possible to them all is found too.
     report : callable, optional
@@ -427,12 +435,14 @@ def frontier(
         )
     asked = load_study(study)
     search = _Search(asked, read_district(asked, parcels, streets), chosen, points, report, scheduler)
-    if points is None:
+    if in_order is not None:
+        search.one_after_the_other(in_order)
+    elif points is None:
         search.all_points()
     else:
         search.grid(points)
     gap = search.study.solve.gap
-    complete = points is None and not search.stopped and all(p.proved(gap) for p in search.solves)
+    complete = points is None and in_order is None and not search.stopped and all(p.proved(gap) for p in search.solves)
     wish = search.nearest([wishes[name] for name in axes]) if wishes and not search.stopped else None
     return Front(search.study, chosen, search.tops, tuple(search.solves), search.stopped, complete, wish)
 
@@ -457,7 +467,11 @@ class _Search:
         self.total = float(over[-1])
         tops = {term.name: most(term, district, over) for term in TERMS}
         self._tops = {"proximity": self.value, "mixing": self.total * np.log(max(len(district.uses), 2)), **tops}
+        self.noise = next((_alone(rule) for rule in all_rules(study) if isinstance(rule, Noise)), None)
+        self._tops[""] = min(_levels(self.noise), default=0.0) if self.noise else 0.0
         for a in axes:
+            if not a.term and self.noise is None:
+                raise StudyError(f"axes: {a.name} is measured by a rule noise, which the study does not have; add one")
             if self._tops[a.term] <= 0:
                 raise StudyError(f"axes: {a.name} is 0 in every plan of this study; name another axis")
         for rule in study.rules:
@@ -468,7 +482,8 @@ class _Search:
                 )
         self.tops = tuple(1.0 if a.unit == "0 to 1" else self._tops[a.term] for a in axes)
         # Mixing can be maximised, but not be held to a level: it is bounded from above only.
-        self.main = next((k for k, a in enumerate(axes) if a.name == "mixing"), 0)
+        self.scored = [k for k, a in enumerate(axes) if a.term]
+        self.main = next((k for k, a in enumerate(axes) if a.name == "mixing"), self.scored[0])
         self.solves: list[Point] = []
         self.together = Together(study, len(district.sites), scheduler)
         self.planned = 0
@@ -504,7 +519,7 @@ class _Search:
         if any(p.status == "infeasible" for p in looser):
             return Point(main, levels, "infeasible", (), -np.inf, None, clock.elapsed)
         others = [k for k in range(len(self.axes)) if k != main]
-        least = self.augment * sum(levels[k] for k in others)
+        least = self._beside(main, levels)
         bound = min([np.inf, *(self._score_bound(p) for p in looser)])
         held = [p for p in self.solves if p.plan is not None and all(p.shares[k] >= levels[k] for k in others)]
         best = max(held, key=lambda p: p.shares[main], default=None)
@@ -535,14 +550,18 @@ class _Search:
         status, proved = plan.result["status"], float(plan.result["bound"]) - least
         return Point(main, levels, status, shares, max(proved, shares[main]), plan, clock.elapsed)
 
+    def _beside(self, main: int, levels: Sequence[float]) -> float:
+        """Return what the other axes add to the score at least, at their levels."""
+        return self.augment * sum(levels[k] for k in self.scored if k != main)
+
     def _score_bound(self, point: Point) -> float:
         """Return the bound of a point's score, which holds wherever levels are no lower."""
-        return point.bound + self.augment * sum(level for k, level in enumerate(point.levels) if k != point.main)
+        return point.bound + self._beside(point.main, point.levels)
 
     def _study(self, main: int, levels: Sequence[float]) -> Study:
         weights = dict.fromkeys(self.study.objective.weights, 0.0)
-        for k, a in enumerate(self.axes):
-            weights[a.term] = 1.0 if k == main else self.augment
+        for k in self.scored:
+            weights[self.axes[k].term] = 1.0 if k == main else self.augment
         values = self.study.to_dict()
         values["objective"] |= weights
         values["rules"] = [*self.study.rules]
@@ -554,6 +573,9 @@ class _Search:
     def _rule(self, a: Axis, level: float) -> dict[str, Any]:
         """Return the rule that holds an axis to a least share of the most that it can be."""
         least, gone = level * self._tops[a.term], 1.0 - level
+        if not a.term:
+            assert self.noise is not None, "axes were checked"
+            return _quieter(self.noise, min(least, self._tops[a.term])).to_dict()
         return {
             "proximity": {"kind": "proximity", "min_value": least},
             "floor_area": {"kind": "programme", "min_floor_area": least},
@@ -579,15 +601,23 @@ class _Search:
             "homes": found["density"]["homes"],
             "preserved": float(stands[np.isin(plan.action.astype(str), ("keep", "convert"))].sum()),
             "unchanged": float(stands[plan.action == "keep"].sum()),
+            "": self._below_limit(plan),
         }
         return tuple(float(amounts[a.term] / self._tops[a.term]) for a in self.axes)
+
+    def _below_limit(self, plan: Plan) -> float:
+        """Return by how many dB a plan's own noise stays below its limit where it comes nearest to it."""
+        if self.noise is None or all(a.term for a in self.axes):
+            return 0.0
+        checks = [c for c in self.noise.check(evidence_of(plan)) if c.places]
+        return float(min([self._tops[""], *(c.limit - c.value for c in checks)]))
 
     # -- fronts ------------------------------------------------------------------------------------------------------
 
     def _ends(self) -> None:
         """Solve for each axis without levels, the main one first."""
         none = [0.0] * len(self.axes)
-        self.solve([(main, none) for main in (self.main, *(k for k in range(len(self.axes)) if k != self.main))])
+        self.solve([(main, none) for main in (self.main, *(k for k in self.scored if k != self.main))])
 
     def grid(self, points: int) -> None:
         """Solve for the main axis at levels spaced evenly between the ends, from the strictest on."""
@@ -599,7 +629,11 @@ class _Search:
             return
         shares = np.array([p.shares for p in self.solves])
         low, high = shares.min(axis=0), shares.max(axis=0)
-        parts = np.linspace(0, 1, side)[1:-1] if len(others) == 1 else np.linspace(0, 1, side)
+        unscored = [k for k in others if k not in self.scored]
+        for k in unscored:
+            high[k] = low[k] + STEP * (side - 1) / self._tops[self.axes[k].term]
+        # On two axes the ends are solved already; an axis that no score weighs has none.
+        parts = np.linspace(0, 1, side)[1 : None if unscored else -1] if len(others) == 1 else np.linspace(0, 1, side)
         asked = []
         for combination in sorted(itertools.product(parts, repeat=len(others)), key=sum, reverse=True):
             levels = np.zeros(len(self.axes))
@@ -641,6 +675,23 @@ class _Search:
             # Within what was asked and what was reached there is no other point.
             boxes = [box for box in boxes if not ((box[0] >= corner - SAME).all() and (box[1] <= reached + SAME).all())]
 
+    def one_after_the_other(self, give: float) -> None:
+        """Solve for each axis in turn, those before it held to what they reached less a share of it."""
+        for k, a in enumerate(self.axes):
+            if not a.term or (a.name == "mixing" and k < len(self.axes) - 1):
+                raise StudyError(
+                    f"axes: {a.name} cannot be {'held to what it reached, so it comes last' if a.term else 'maximised, so it has no place'} "
+                    "where axes are taken one after the other"
+                )
+        if not 0 <= give < 1:
+            raise StudyError(f"in order: axes give up a share of their best from 0 up to 1; {give:g} was given")
+        self.planned, levels = len(self.axes), np.zeros(len(self.axes))
+        for k in range(len(self.axes)):
+            solved = self.solve([(k, levels.copy())])
+            if not solved or not solved[0].shares:
+                return
+            levels[k] = max((1.0 - give) * solved[0].shares[k] - SAME, 0.0)
+
     def nearest(self, wanted: Sequence[float]) -> Wish:
         """Find the plan whose furthest goal from its wish is nearest to it, by halving what is not known of that distance.
 
@@ -675,6 +726,30 @@ class _Search:
                 break  # the gap leaves open what is nearer
         best = min((p for p in self.solves if p.plan is not None), key=short)
         return Wish(tuple(wanted), self.solves.index(best), short(best), min(least, short(best)))
+
+
+def _alone(rule: Noise) -> Noise:
+    """Return the rule for a plan's own noise: without what is there already and what may be paid for."""
+    values = rule.to_dict()
+    for key in ("kind", "name", "background", "mitigation", "score_per_cost", "budget", "price", "exceeded"):
+        values.pop(key, None)
+    return Noise.model_validate(values)
+
+
+def _levels(rule: Noise) -> list[float]:
+    return [level for table in (rule.limits, rule.places) for levels in table.values() for level in levels.values()]
+
+
+def _quieter(rule: Noise, by: float) -> Noise:
+    """Return the rule with every limit lower by so many dB."""
+    tables = {
+        table: {
+            name: {metric: level - by for metric, level in levels.items()}
+            for name, levels in getattr(rule, table).items()
+        }
+        for table in ("limits", "places")
+    }
+    return rule.model_copy(update=tables)
 
 
 def _split(boxes: list[tuple[Floats, Floats]], at: Floats) -> list[tuple[Floats, Floats]]:

@@ -150,6 +150,68 @@ def test_the_front_of_a_knapsack_is_that_of_dynamic_programming():
     assert front.complete
 
 
+def _loud_lots(loudest):
+    """Three lots in a row, a limit at homes, and of every plan that keeps it the mixing and how far below the limit it is."""
+    far, storeys, park, zone = [1.2, 1.2, 1.8], [1, 0, 0], [False] * 3, ["A"] * 3
+    facts = {"gfa_homes": [PLATE, 0.0, 0.0], "gfa_making": [0.0] * 3, "gfa_shops": [0.0] * 3}
+    frame = lots(3, gap=5.0, max_far=far, storeys=storeys, protected=park, zone=zone, **facts)
+    rule = {"kind": "noise", "method": "din45691", "limits": {"homes": loudest}}
+    asked = study(rules=[rule], objective=OBJECTIVE, lot_columns=COLUMNS)
+    district = read_district(asked, frame)
+    most, every = most_floor_area(district, all_rules(asked)), []
+    for s in situations(district, far, storeys, park, zone):
+        heard = [1.0]
+        for i in np.flatnonzero(s.area[:, 2] > 0):
+            away = [j for j in range(3) if j != i]
+            heard.append(sum(s.area[j, 0] * 1e6 / (4 * math.pi * ((s.xy[i] - s.xy[j]) ** 2).sum()) for j in away))
+        below = loudest - 10 * math.log10(max(*heard, 1.0))
+        if below >= 0:
+            every.append((*shares_of(s, ["mixing"], most, district.groups["neighbourhood"]), below / loudest))
+    return asked, frame, np.array(every)
+
+
+def test_all_points_of_noise_and_mixing_are_those_of_every_plan():
+    asked, frame, every = _loud_lots(50.0)
+    front = frontier(asked, ["quiet", "mixing"], None, frame)
+    best = np.unique(np.round(every[nondominated(every)], 9), axis=0)
+    ours = np.array([p.shares[::-1] for p in front.points])
+    assert front.complete and len(best) > 3
+    for point in ours:
+        assert np.abs(every - point).max(axis=1).min() < NEAR
+        assert not ((every >= point - NEAR).all(axis=1) & (every > point + 10 * NEAR).any(axis=1)).any()
+    for point in best:
+        assert (ours >= point - BEYOND - NEAR).all(axis=1).any()
+
+
+def test_noise_falls_by_a_decibel_a_level_and_its_bounds_hold():
+    asked, frame, every = _loud_lots(50.0)
+    front = frontier(asked, ["mixing", "quiet"], 4, frame)
+    asks = [50.0 * p.levels[1] for p in front.solves[1:]]
+    assert np.diff(asks) == pytest.approx([-1.0, -1.0], abs=1e-3)
+    assert asks[-1] == pytest.approx(50.0 * front.solves[0].shares[1] + 1.0, abs=1e-3)
+    for point in front.solves:
+        beyond = every[every[:, 1] >= point.levels[1] - 1e-9]
+        assert point.bound == pytest.approx(beyond[:, 0].max(), abs=NEAR)
+
+
+@pytest.mark.parametrize("names", [["homes", "mixing"], ["jobs", "changed", "mixing"], ["changed", "homes"]])
+@pytest.mark.parametrize("give", [0.0, 0.3])
+def test_one_axis_after_the_other_is_that_of_every_plan(names, give):
+    far, storeys, park, zone = [1.2, 0.6, 1.8], [1, 2, 0], [False] * 3, ["A"] * 3
+    facts = {"gfa_homes": [0.0, 2 * PLATE, 0.0], "gfa_making": [PLATE, 0.0, 0.0], "gfa_shops": [0.0] * 3}
+    frame = lots(3, gap=5.0, max_far=far, storeys=storeys, protected=park, zone=zone, **facts)
+    asked = study(objective=OBJECTIVE, lot_columns=COLUMNS)
+    district = read_district(asked, frame)
+    most = most_floor_area(district, all_rules(asked))
+    found = situations(district, far, storeys, park, zone)
+    every = np.array([shares_of(s, names, most, district.groups["neighbourhood"]) for s in found])
+    front = frontier(asked, names, None, frame, in_order=give)
+    assert len(front.solves) == len(names) and not front.complete
+    for k, point in enumerate(front.solves):
+        assert point.shares[k] == pytest.approx(every[:, k].max(), abs=2e-3)
+        every = every[every[:, k] >= (1 - give) * every[:, k].max() - 1e-6]
+
+
 def test_a_grid_has_its_points_between_the_ends_each_with_its_proof():
     frame = lots(
         4, columns=2, storeys=[2, 0, 1, 1], gfa_homes=[480.0, 0.0, 240.0, 0.0], gfa_making=[0.0, 0.0, 0.0, 240.0]
@@ -201,11 +263,22 @@ def test_volumes_knee_and_ends_of_a_front_by_hand():
         (["mixing", "mixing"], 5, "different"),
         (["mixing", "homes"], 1, "at least 2"),
         (["mixing", "demolished"], 5, "is 0 in every plan"),
+        (["mixing", "quiet"], 5, "measured by a rule noise"),
     ],
 )
 def test_what_makes_no_front_is_said(axes, points, said):
     with pytest.raises(StudyError, match=said):
         frontier(study(objective=OBJECTIVE), axes, points, lots(2))
+
+
+def test_what_has_no_order_is_said():
+    asked = study(rules=[{"kind": "noise", "limits": {"homes": 50}}], objective=OBJECTIVE)
+    with pytest.raises(StudyError, match="comes last"):
+        frontier(asked, ["mixing", "jobs"], None, lots(2), in_order=0.0)
+    with pytest.raises(StudyError, match="cannot be maximised"):
+        frontier(asked, ["jobs", "quiet"], None, lots(2), in_order=0.0)
+    with pytest.raises(StudyError, match="from 0 up to 1"):
+        frontier(asked, ["jobs", "mixing"], None, lots(2), in_order=1.0)
 
 
 def test_a_study_that_no_plan_satisfies_has_no_front():
