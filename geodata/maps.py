@@ -7,17 +7,20 @@ import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
+from importlib import resources
 from typing import Any
 
 import folium
 import geopandas as gpd
 import matplotlib as mpl
+import numpy as np
 import shapely
 from branca.element import MacroElement
 from folium.plugins import DualMap
 from folium.template import Template
 
 from geodata.export import plain
+from geodata.language import ENGLISH, Language
 from geodata.overlays import Overlay
 
 EMPTY = "#E8E8E8"
@@ -26,18 +29,29 @@ RAMP = "viridis"
 """Perceptually even and readable for the colour-blind."""
 MARKED = "#111111"
 """Outline of parcels to look at."""
+TWO_WAYS = "PuOr"
+"""For what may be more or less, likewise."""
+STEPS = 12
 OPACITY = 0.6
 """Of fields that lie over the parcels."""
-LEAFLET = "https://cdn.jsdelivr.net/npm/leaflet@1.9.4/dist/"
+TILES = "https://tile.openstreetmap.org/{z}/{x}/{y}.png"
+TILES_BY = '&copy; <a href="https://www.openstreetmap.org/copyright">OpenStreetMap</a> contributors'
+MANY, SIMPLER = 3000, 0.4
+"""Parcels from which on shapes are drawn with fewer corners, and by how far they may move, m."""
+BY_CHOICE = ["storey {n}", "storeys {n}"]
+"""Words of ``page/plan.js`` that it chooses between."""
 
 
 @dataclass(frozen=True)
 class UseStyle:
-    """How a use is shown: key in columns, label, colour (``#rrggbb``)."""
+    """How a use is shown: key in columns, label, colour (``#rrggbb``), height of a storey in m, jobs and homes per m²."""
 
     name: str
     label: str
     colour: str
+    height: float = 3.5
+    jobs: float = 0.0
+    homes: float = 0.0
 
 
 def _script(data: Any) -> str:
@@ -50,174 +64,21 @@ def _script(data: Any) -> str:
 
 
 class _Views(MacroElement):
-    """Parcels in several views with one table of properties, a legend each, stacks on click."""
+    """What ``page/plan.js`` draws, from its data."""
 
     _template = Template(
         """
         {% macro script(this, kwargs) %}
-        (function () {
-          const map = {{ this._parent.get_name() }};
-          const data = {{ this.data }};
-          const text = v => String(v).replace(/[&<>"']/g, c => "&#" + c.charCodeAt(0) + ";");
-          const number = v => v == null ? "–" : Math.round(v).toLocaleString("en");
-          const label = Object.fromEntries(data.uses.map(u => [u.name, u.label]));
-          const colour = Object.fromEntries(data.uses.map(u => [u.name, u.colour]));
-          const ramp = t => data.ramp[Math.max(0, Math.min(data.ramp.length - 1, Math.floor((t || 0) * data.ramp.length)))];
-          const views = {
-            "Plan: dominant use": p => colour[p.dominant_use] || data.empty,
-            "Plan: mix in the building": p => p.dominant_use ? ramp(p.mix) : data.empty,
-            "Plan: storeys": p => p.floors ? ramp(p.floors / data.storeys) : data.empty,
-            "Plan: what happens": p => data.actions[p.action][1],
-            "Today: dominant use": p => colour[p.today_dominant_use] || data.empty
-          };
-          const keys = data.uses.map(u => [u.label, u.colour]).concat([["No building", data.empty]]);
-          const scale = (low, high) => data.ramp.map((c, i) =>
-            [i === 0 ? low : i === data.ramp.length - 1 ? high : "", c]);
-          const legends = {
-            "Plan: dominant use": keys,
-            "Plan: mix in the building": scale("one use", "all uses, equal shares").concat([["No building", data.empty]]),
-            "Plan: storeys": scale("1", data.storeys + " storeys").concat([["No building", data.empty]]),
-            "Plan: what happens": Object.values(data.actions),
-            "Today: dominant use": keys
-          };
-          function stack(p) {
-            const sites = {};
-            p.stack.forEach(s => (sites[s.site] = sites[s.site] || []).push(s));
-            return Object.entries(sites).map(([site, list]) => "<div class='up-site'>" +
-              list.slice().reverse().map(s => {
-                const n = s.to - s.from + 1;
-                return "<div class='up-floor' style='background:" + (colour[s.use] || data.empty) + ";min-height:" +
-                  Math.min(16 * n, 90) + "px'><span>" + text(label[s.use] || s.use) + "</span><span>" +
-                  (n > 1 ? "storeys " + s.from + "–" + s.to : "storey " + s.from) + "</span><span>" +
-                  number(s.gfa_m2) + " m²</span></div>";
-              }).join("") + "<div class='up-ground'>building " + text(site) + ", ground</div></div>").join("");
-          }
-          function popup(p) {
-            const rows = data.uses.map(u => "<tr><td>" + text(u.label) + "</td><td>" + number(p["today_" + u.name]) +
-              "</td><td>" + number(p["gfa_" + u.name]) + "</td></tr>").join("");
-            return "<b>Parcel " + text(p.parcel_id) + "</b><br>" + text(data.actions[p.action][0]) + "; " + p.floors +
-              " storeys, " + number(p.gfa_m2) + " m², FAR " + p.far.toFixed(2) +
-              (p.zone ? "; zone " + text(p.zone) : "") + "<div class='up-stack'>" +
-              (stack(p) || "No building") + "</div><table class='up-table'><tr><th>Floor area, m²</th><th>today</th>" +
-              "<th>plan</th></tr>" + rows + "</table>";
-          }
-          const layers = {};
-          for (const [name, fill] of Object.entries(views)) {
-            layers[name] = L.geoJSON(data.parcels, {
-              style: f => ({ fillColor: fill(f.properties), fillOpacity: 0.85, color: "#444", weight: 0.6 }),
-              onEachFeature: (f, layer) => {
-                const p = f.properties;
-                layer.bindTooltip("<b>" + text(p.parcel_id) + "</b>: " + text(data.actions[p.action][0]) + "<br>" +
-                  (p.stack.length ? p.stack.map(s => text(label[s.use] || s.use) + " " + s.from + "–" + s.to +
-                  ", " + number(s.gfa_m2) + " m²").reverse().slice(0, 12).join("<br>") : "No building"), { sticky: true });
-                layer.bindPopup(() => popup(p), { maxWidth: 380, maxHeight: 420 });
-              }
-            });
-          }
-          const first = Object.keys(views)[0];
-          layers[first].addTo(map);
-          // Fields lie over the parcels and let clicks through; while one is shown the parcels step back, for its colours' sake.
-          const pane = (name, order) => {
-            map.createPane(name).style.zIndex = order;
-            map.getPane(name).style.pointerEvents = "none";
-          };
-          pane("up-fields", 450);
-          pane("up-lines", 460);
-          const fields = {};
-          data.fields.forEach(f => {
-            const parts = [L.imageOverlay(f.image, f.bounds, { opacity: data.opacity, pane: "up-fields", className: "up-field" })];
-            f.lines.filter(l => l.shape.coordinates.length).forEach(l => {
-              [["#fff", 4.5, 0.8], ["#000", 1.8, 1]].forEach(([color, weight, opacity]) =>
-                parts.push(L.geoJSON(l.shape, { pane: "up-lines", interactive: false, style: { color, weight, opacity, fill: false } })));
-              l.shape.coordinates.slice().sort((a, b) => b.length - a.length).slice(0, 12).forEach(line => {
-                const [x, y] = line[Math.floor(line.length / 2)];
-                parts.push(L.marker([y, x], { pane: "up-lines", interactive: false,
-                  icon: L.divIcon({ className: "up-level", html: text(l.value), iconSize: null }) }));
-              });
-            });
-            fields[f.name] = L.layerGroup(parts);
-          });
-          // The control takes names for HTML.
-          const named = Object.fromEntries(Object.entries(fields).map(([name, field]) => [text(name), field]));
-          L.control.layers(layers, named, { collapsed: false }).addTo(map);
-          // Roads and rivers among the parcels reach far beyond what is built, and the title takes the left side.
-          const stands = layers[first].getLayers().filter(l => l.feature.properties.stack.length);
-          const bounds = (stands.length ? L.featureGroup(stands) : layers[first]).getBounds();
-          map.fitBounds(bounds, { paddingTopLeft: [Math.min(430, map.getSize().x * 0.3), 20], paddingBottomRight: [20, 20] });
-          const legend = L.control({ position: "bottomright" });
-          legend.onAdd = () => L.DomUtil.create("div", "up-box up-legend");
-          legend.addTo(map);
-          L.DomEvent.disableScrollPropagation(legend.getContainer());
-          let view = first;
-          function part(name, rows, opacity) {
-            const tight = rows.length > 9 && opacity === 1;
-            return "<b>" + text(name) + "</b>" + rows.map(([l, c]) =>
-              "<div" + (tight && l !== "No building" ? " class='up-tight'" : "") + "><i style='background:" + c +
-              (opacity < 1 ? ";opacity:" + opacity : "") + "'></i>" + text(l) + "</div>").join("");
-          }
-          function show() {
-            const shown = data.fields.filter(f => map.hasLayer(fields[f.name]));
-            legend.getContainer().innerHTML = part(view, legends[view], 1) + shown.map(f =>
-              part(f.name + ", " + f.unit, f.classes, data.opacity) + f.lines.map(l =>
-              "<div><i class='up-line'></i>" + text(l.label) + (l.shape.coordinates.length ? "" : ", not reached") +
-              "</div>").join("")).join("");
-            const fillOpacity = shown.length ? 0.1 : 0.85;
-            Object.values(layers).forEach(layer => layer.setStyle({ fillOpacity }));
-          }
-          show();
-          map.on("baselayerchange", e => { view = e.name; show(); });
-          map.on("overlayadd overlayremove", show);
-          // The colours of two fields at once are in no legend. The control is still at work when it tells of a click.
-          let latest = null;
-          map.on("overlayadd", e => {
-            latest = e.layer;
-            setTimeout(() => Object.values(fields).forEach(field => field === latest || field.remove()));
-          });
-          const box = L.control({ position: "topleft" });
-          box.onAdd = () => {
-            const div = L.DomUtil.create("div", "up-box up-title");
-            div.innerHTML = "<h1>" + text(data.title) + "</h1><table>" + data.facts.map(([k, v]) =>
-              "<tr><td>" + text(k) + "</td><td>" + text(v) + "</td></tr>").join("") + "</table>" +
-              data.notes.map(n => "<p>" + text(n) + "</p>").join("");
-            L.DomEvent.disableClickPropagation(div);
-            return div;
-          };
-          box.addTo(map);
-          window.upstairsLayers = layers;
-          window.upstairsFields = fields;
-        })();
+        upstairs({{ this._parent.get_name() }}, JSON.parse(document.getElementById("up-data").textContent));
         {% endmacro %}
         """
     )
 
-    def __init__(self, data: dict[str, Any]) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]  # branca is untyped
-        self.data = _script(plain(data))
 
+def _file(name: str) -> str:
+    """Return a file of the page."""
+    return resources.files("geodata").joinpath("page", name).read_text(encoding="utf-8")
 
-STYLE = """
-<style>
-.up-box { background: rgba(255,255,255,.93); padding: 8px 12px; border-radius: 4px; box-shadow: 0 1px 4px rgba(0,0,0,.35);
-  font: 13px/1.35 system-ui, sans-serif; color: #222; max-width: 400px; }
-.up-title h1 { font-size: 18px; margin: 0 0 4px; overflow-wrap: anywhere; }
-.up-title td { padding: 0 8px 1px 0; vertical-align: top; } .up-title p { margin: 4px 0 0; font-size: 12px; color: #444; }
-.up-legend { max-height: 70vh; overflow-y: auto; } .up-legend b:not(:first-child) { display: block; margin-top: 6px; }
-.up-legend i.up-line { height: 0; border: 0; border-top: 2px solid #000; vertical-align: middle; }
-.up-field { image-rendering: pixelated; }
-.leaflet-control-layers-expanded { font: 13px/1.25 system-ui, sans-serif; max-height: 60vh; overflow-y: auto; }
-.up-level { font: 600 11px system-ui, sans-serif; color: #000; white-space: nowrap; transform: translate(-50%, -50%);
-  text-shadow: 0 0 2px #fff, 0 0 2px #fff, 0 0 3px #fff, 0 0 3px #fff; }
-.up-legend i { display: inline-block; width: 16px; height: 12px; margin-right: 6px; border: 1px solid #777; }
-.up-legend .up-tight { line-height: 11px; } .up-legend .up-tight i { border: 0; height: 11px; vertical-align: top; }
-.up-stack { display: flex; flex-wrap: wrap; gap: 8px; margin: 6px 0; align-items: flex-end; }
-.up-site { min-width: 210px; } .up-floor { display: flex; justify-content: space-between; gap: 8px; align-items: center;
-  padding: 0 6px; border: 1px solid #fff; color: #fff; font-size: 12px; text-shadow: 0 0 3px #000, 0 0 2px #000; }
-.up-ground { border-top: 3px solid #555; font-size: 11px; color: #555; }
-.up-table td, .up-table th { padding: 0 8px 0 0; text-align: right; font-size: 12px; }
-.up-table td:first-child, .up-table th:first-child { text-align: left; }
-.folium-map.leaflet-container { background: #f7f6f2; }
-</style>
-"""
 
 ACTIONS = {
     "keep": ("Kept as it is", "#BBBBBB"),
@@ -227,113 +88,204 @@ ACTIONS = {
 }
 
 
+@dataclass(frozen=True)
+class Linked:
+    """What one linkage moves.
+
+    Attributes
+    ----------
+    client, supplier : str
+        Uses.
+    along : ndarray, shape (streets,)
+        m² of floor that walk each street.
+    inside, outside, unmet : ndarray, shape (parcels,)
+        m² that the client's floors draw on within their building, from elsewhere, and not at all.
+    """
+
+    client: str
+    supplier: str
+    along: np.ndarray
+    inside: np.ndarray
+    outside: np.ndarray
+    unmet: np.ndarray
+
+
+@dataclass(frozen=True)
+class RuleLine:
+    """A rule, what is said of it, and whether it is met."""
+
+    name: str
+    said: str
+    met: bool
+
+
 def plan_map(
     plan: gpd.GeoDataFrame,
     *,
     uses: Sequence[UseStyle],
     title: str,
-    facts: Sequence[tuple[str, str]] = (),
+    facts: Sequence[tuple[str, ...]] = (),
     notes: Sequence[str] = (),
     attribution: str = "",
+    rules: Sequence[RuleLine] = (),
     overlays: Sequence[Overlay] = (),
+    streets: gpd.GeoDataFrame | None = None,
+    links: Sequence[Linked] = (),
     marks: Mapping[str, Sequence[str]] | None = None,
+    offline: bool = False,
+    language: Language = ENGLISH,
 ) -> folium.Map:
-    """Draw a plan: uses, mix, storeys and actions of the plan, and the uses of today, as views to switch.
+    """Draw a plan: today, the plan and what changes, building by building, with what floors draw on along the streets.
 
     Parameters
     ----------
     plan : GeoDataFrame
-        One row a parcel: ``parcel_id``, ``action``, ``floors``, ``gfa_m2``, ``far``, ``zone``, ``dominant_use``,
+        One row a parcel: ``parcel_id``, ``action``, ``floors``, ``far``, ``max_far``, ``zone``, ``dominant_use``,
         ``today_dominant_use``, ``mix`` (0 to 1), ``gfa_<use>`` and ``today_<use>`` (m²) and ``stack``, a list of
-        ``site``, ``use``, ``from``, ``to``, ``gfa_m2`` from the ground up. Any CRS.
+        ``site``, ``use``, ``from``, ``to``, ``gfa_m2`` from the ground up; ``block_mix`` (0 to 1) where blocks are known. Any CRS.
     uses : sequence of UseStyle
     title, attribution : str
-    facts : sequence of (label, value)
+    facts : sequence of (label, value) or (label, today, plan)
         Shown under the title.
     notes : sequence of str
         What a reader must know, such as where a number is illustrative.
+    rules : sequence of RuleLine
     overlays : sequence of Overlay
         Fields to switch on over any view, one at a time, each with its legend; none is on at first.
+    streets : GeoDataFrame, optional
+        Lines that are drawn under the parcels. Any CRS.
+    links : sequence of Linked
+        What linkages move along those streets.
     marks : mapping, optional
         Parcels that are outlined, and what is said of each when pointed at.
+    offline : bool
+        Whether the file must not ask any other host for anything. If not, it shows street tiles where there is a network.
+    language : Language
 
     Returns
     -------
     folium.Map
-        Names are escaped wherever they are shown. Street tiles load when there is a network; without one the
-        parcels stand on a plain ground.
+        One file with all that it needs but the tiles. Names from files are only ever shown as text.
     """
-    world = plan.to_crs(4326)
-    west, south, east, north = world.total_bounds
-    source = " | ".join(filter(None, [escape(attribution), "Plan: Upstairs"]))
-    chart = folium.Map(
-        location=[(south + north) / 2, (west + east) / 2],
-        tiles=None,
-        control_scale=True,
-        prefer_canvas=False,
-        zoom_start=16,
-    )
-    chart.default_js = [("leaflet", f"{LEAFLET}leaflet.js")]
-    chart.default_css = [("leaflet_css", f"{LEAFLET}leaflet.css")]
-    folium.TileLayer("OpenStreetMap", control=False, opacity=0.35).add_to(chart)
-    columns = [
-        "parcel_id",
-        "action",
-        "floors",
-        "gfa_m2",
-        "far",
-        "zone",
-        "dominant_use",
-        "today_dominant_use",
-        "mix",
-        "stack",
-    ]
-    columns += [f"{kind}_{use.name}" for kind in ("gfa", "today") for use in uses]
-    shapes = shapely.set_precision(world.geometry.to_numpy(), 1e-6)
-    features = [
-        {"type": "Feature", "properties": record, "geometry": json.loads(shapely.to_geojson(shape))}
-        for record, shape in zip(world[columns].to_dict("records"), shapes, strict=True)
-    ]
-    steps = 12
-    colours = mpl.colormaps[RAMP]
-    _Views(
-        {
-            "parcels": {"type": "FeatureCollection", "features": features},
-            "uses": [{"name": u.name, "label": u.label, "colour": u.colour} for u in uses],
-            "ramp": [mpl.colors.to_hex(colours(1 - k / (steps - 1))) for k in range(steps)],
-            "storeys": int(max(world["floors"].max(), 1)),
-            "empty": EMPTY,
-            "actions": ACTIONS,
-            "title": title,
-            "facts": [list(fact) for fact in facts],
-            "notes": list(notes),
-            "fields": [item.plain() for item in overlays],
-            "opacity": OPACITY,
-        }
-    ).add_to(chart)
-    if marks:
-        _outlined(world[world["parcel_id"].isin(marks)], marks).add_to(chart)
-    _Attribution(source).add_to(chart)
+    # Shared borders stay shared where many parcels are drawn with fewer corners.
+    frame = plan if len(plan) < MANY else plan.set_geometry(_simpler(plan.geometry.to_numpy()))
+    world = frame.to_crs(4326)
+    west, south, east, north = (float(v) for v in world.total_bounds)
+    chart = folium.Map(location=[(south + north) / 2, (west + east) / 2], tiles=None, control_scale=True, zoom_start=16)
+    chart.default_js, chart.default_css = [], []
+    colours, both = mpl.colormaps[RAMP], mpl.colormaps[TWO_WAYS]
+    script = _file("plan.js")
+    names = [use.name for use in uses]
+    lines = np.asarray(streets.to_crs(4326).geometry.array) if streets is not None else np.empty(0, dtype=object)
+    place = {str(name): k for k, name in enumerate(world["parcel_id"])}
+    ramp = [mpl.colors.to_hex(colours(1 - k / (STEPS - 1))) for k in range(STEPS)]
+    data = {
+        "lang": language.code,
+        "words": {text: language(text) for text in re.findall(r'\b(?:t|put)\("([^"]+)"', script) + BY_CHOICE},
+        "title": title,
+        "facts": [list(fact) for fact in facts],
+        "notes": list(notes),
+        "rules": [vars(rule) for rule in rules],
+        "uses": [vars(use) for use in uses],
+        "actions": {action: [language(label), colour] for action, (label, colour) in ACTIONS.items()},
+        "ramp": ramp,
+        "both": [mpl.colors.to_hex(both(k / (STEPS - 2))) for k in range(STEPS - 1)],
+        "empty": EMPTY,
+        "marked": MARKED,
+        "opacity": OPACITY,
+        "origin": [west, south],
+        "parcels": _columns(world, names, links, (west, south)),
+        "streets": [_steps(shapely.get_coordinates(line), (west, south)) for line in lines],
+        "linkages": [{"client": names.index(k.client), "supplier": names.index(k.supplier)} for k in links],
+        "flows": [{"street": _amounts(k.along), "inside": _amounts(k.inside)} for k in links],
+        "fields": [item.plain() for item in overlays],
+        "marks": [[place[name], "; ".join(said)] for name, said in (marks or {}).items() if name in place],
+        "tiles": None if offline else {"url": TILES, "attribution": TILES_BY},
+        "attribution": " | ".join(filter(None, [escape(attribution), language("Plan: Upstairs")])),
+    }
+    _Views().add_to(chart)  # type: ignore[no-untyped-call]  # branca is untyped
     root: Any = chart.get_root()
-    # What is added here is a template once more.
-    root.header.add_child(folium.Element(STYLE + f"<title>{_shown(title)}</title>"))
+    style = _file("leaflet.css") + _file("plan.css")
+    # Elements are templates: {% raw %} keeps what stands in them as it is, and data never hold "{%".
+    for text in (
+        f"<title>{escape(title)}</title>",
+        f"<style>{re.sub(r'[^{;]*url[^;}]*;?', '', style)}</style>",
+        f"<script>{_file('leaflet.js')}</script>",
+        f"<script>{script}</script>",
+        f'<script type="application/json" id="up-data">{_script(plain(data))}</script>',
+    ):
+        root.header.add_child(folium.Element(f"{{% raw %}}{text.replace('{%', '{ %')}{{% endraw %}}"))
+    root.html.add_child(folium.Element(f'<script>document.documentElement.lang = "{language.code}";</script>'))
     return chart
+
+
+def _simpler(shapes: np.ndarray) -> np.ndarray:
+    """Return polygons with fewer corners; what borders on one another still does where they form a coverage."""
+    if shapely.coverage_is_valid(shapes):
+        return np.asarray(shapely.coverage_simplify(shapes, SIMPLER))
+    return np.asarray(shapely.simplify(shapes, SIMPLER))
+
+
+def _steps(points: np.ndarray, origin: tuple[float, float]) -> list[int]:
+    """Return points, degrees, as steps from one to the next in millionths of a degree, the first from an origin."""
+    return [int(v) for v in np.diff(np.rint((points - origin) * 1e6), axis=0, prepend=0.0).ravel()]
+
+
+def _amounts(values: np.ndarray) -> list[list[float]]:
+    """Return where there is something, and how much."""
+    return [[int(k), round(float(values[k]))] for k in np.flatnonzero(values >= 0.5)]
+
+
+def _columns(
+    world: gpd.GeoDataFrame, names: Sequence[str], links: Sequence[Linked], origin: tuple[float, float]
+) -> dict[str, Any]:
+    """Return what is shown of parcels, column by column."""
+
+    def shape(geometry: Any) -> list[list[list[int]]]:
+        return [
+            [_steps(shapely.get_coordinates(ring), origin) for ring in (part.exterior, *part.interiors)]
+            for part in shapely.get_parts(geometry)
+        ]
+
+    def rounded(column: str, digits: int) -> list[Any]:
+        if column not in world:
+            return [None] * len(world)
+        return [plain(round(v, digits)) for v in world[column].astype(float)]
+
+    number = {name: k for k, name in enumerate(names)}
+    amounts = [[np.rint(part) for part in (k.inside, k.outside, k.unmet)] for k in links]
+    return {
+        "id": [str(v) for v in world["parcel_id"]],
+        "shape": [shape(geometry) for geometry in world.geometry],
+        "action": list(world["action"]),
+        "floors": [int(v) for v in world["floors"]],
+        "far": rounded("far", 3),
+        "max_far": rounded("max_far", 3),
+        "mix": rounded("mix", 3),
+        "block": rounded("block_mix", 3),
+        "zone": ["" if plain(v) is None else str(v) for v in world["zone"]],
+        "dominant": [number.get(use, -1) for use in world["dominant_use"]],
+        "dominant_today": [number.get(use, -1) for use in world["today_dominant_use"]],
+        "gfa": [rounded(f"gfa_{name}", 1) for name in names],
+        "today": [rounded(f"today_{name}", 1) for name in names],
+        "stack": [
+            [[s["site"], number[s["use"]], s["from"], s["to"], round(s["gfa_m2"], 1)] for s in stack]
+            for stack in world["stack"]
+        ],
+        "links": [
+            [
+                [k, *(int(part[i]) for part in parts)]
+                for k, parts in enumerate(amounts)
+                if any(part[i] for part in parts)
+            ]
+            for i in range(len(world))
+        ],
+    }
 
 
 def _shown(text: str) -> str:
     """Escape text for HTML that Folium passes through a template once more."""
     return escape(str(text)).replace("{", "&#123;")
-
-
-def _outlined(parcels: gpd.GeoDataFrame, marks: Mapping[str, Sequence[str]]) -> folium.GeoJson:
-    """Return a layer of outlines that say something when pointed at and let clicks inside them through."""
-    said = [_shown("; ".join(marks[name])) for name in parcels["parcel_id"]]
-    layer = gpd.GeoDataFrame({"said": said}, geometry=parcels.geometry.to_numpy(), crs=parcels.crs)
-    return folium.GeoJson(
-        layer,
-        style_function=lambda _: {"fill": False, "color": MARKED, "weight": 4},
-        tooltip=folium.GeoJsonTooltip(["said"], labels=False, sticky=True),
-    )
 
 
 def compared_map(

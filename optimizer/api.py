@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import geopandas as gpd
-import pandas as pd
 
 from geodata.walking import WalkingNetwork
 from optimizer.audit import recompute, relative_gap
@@ -21,11 +20,10 @@ from optimizer.interrupt import undisturbed
 from optimizer.laws import MEASURES
 from optimizer.memory import check_memory
 from optimizer.plan import Plan, read_solution
-from optimizer.problem import all_rules, assemble
-from optimizer.rules import Check, Evidence
+from optimizer.problem import assemble
+from optimizer.rules import Check
 from optimizer.solving import Report, Solution, Start, solve_problem
 from optimizer.study import Study, load_study
-from optimizer.surroundings import receptor_tables
 
 
 def solve(
@@ -116,7 +114,8 @@ def solve_district(
     with undisturbed():
         action, floors = read_solution(problem.model, solution.x)
         plan = Plan(study, district, action, floors, {})
-        return Plan(study, district, action, floors, _result(plan, solution, time.monotonic() - started))
+        plan.result.update(_result(plan, solution, time.monotonic() - started))
+        return plan
 
 
 def check(
@@ -133,38 +132,10 @@ def check(
     return district
 
 
-def evidence_of(plan: Plan) -> Evidence:
-    """Return a plan's tables as an audit reads them."""
-    d = plan.district
-    table = plan.to_frame().set_index("parcel_id")
-    sites = plan.sites_frame()
-    stacks: dict[tuple[str, int], list[str]] = {}
-    for name, action, items in zip(table.index, table["action"], table["stack"], strict=True):
-        for item in items:
-            if action != "keep":
-                stacks.setdefault((name, item["site"]), []).extend([item["use"]] * (item["to"] - item["from"] + 1))
-    buildings = pd.DataFrame(sites.drop(columns="geometry")).rename(columns={"plate_m2": "plate", "access_m": "access"})
-    keys = zip(buildings["parcel_id"], buildings["site"], strict=True)
-    buildings["storeys"] = [stacks.get(key, []) for key in keys]
-    walks = pd.DataFrame(
-        {"from_node": d.network.edges[:, 0], "to_node": d.network.edges[:, 1], "length_m": d.network.length}
-    )
-    rules = tuple(all_rules(plan.study))
-    receptors, screens = {}, []
-    if plan.study.polluted:
-        buildings["footprint"] = d.around.footprints
-        receptors = receptor_tables(d.around, plan.study.backgrounds)
-        screens = list(zip(d.around.screens.footprints, d.around.screens.heights.tolist(), strict=True))
-    uses = {use.name: use for use in d.uses}
-    return Evidence(
-        table, buildings, uses, walks, rules, plan.study.pollution, receptors, screens, plan.study.linkage_list
-    )
-
-
 def _result(plan: Plan, solution: Solution, seconds: float) -> dict[str, Any]:
     """Return what ``result.json`` holds; every number computed from the plan."""
     study, district = plan.study, plan.district
-    found = recompute(study, evidence_of(plan))
+    found = recompute(study, plan.evidence)
     broken = [c for c in found.checks if c.faulty]
     if broken:
         worst = broken[0]

@@ -11,7 +11,9 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
+from geodata.browser import print_pdf
 from geodata.errors import GeodataError
+from geodata.language import ENGLISH, LANGUAGES, Language, language
 from geodata.parcels import read_parcels
 from optimizer import __version__, screen
 from optimizer.api import check as check_study
@@ -21,7 +23,15 @@ from optimizer.compare import read_plans
 from optimizer.diagnose import Diagnosis
 from optimizer.district import read_district
 from optimizer.errors import InfeasibleError, LimitError, StudyError, UpstairsError, known_name
-from optimizer.files import check_only, check_target, redraw, write_diagnosis, write_plan, write_pollution
+from optimizer.files import (
+    check_only,
+    check_target,
+    redraw,
+    rewrite_report,
+    write_diagnosis,
+    write_plan,
+    write_pollution,
+)
 from optimizer.frontier import AXES
 from optimizer.frontier import frontier as frontier_of
 from optimizer.interrupt import undisturbed
@@ -73,6 +83,10 @@ Scheduler = Annotated[
     str | None, typer.Option(metavar="ADDRESS", help="Dask scheduler to solve on, or 'local'; default: threads.")
 ]
 Threads = Annotated[int | None, typer.Option(min=1, help="Threads of the solver; default: the study's.")]
+Offline = Annotated[
+    bool, typer.Option("--offline", help="A map that asks no other host for anything: no street tiles.")
+]
+Lang = Annotated[str, typer.Option("--lang", help=f"Language of map and report: {', '.join(LANGUAGES)}.")]
 Quiet = Annotated[bool, typer.Option("--quiet", help="No progress, no tables; errors only.")]
 
 
@@ -91,7 +105,14 @@ def _options(
     """Your upstream is your upstairs."""
 
 
-def _solve(study: Study, folder: Path, quiet: bool, scheduler: str | None = None) -> None:
+def _solve(
+    study: Study,
+    folder: Path,
+    quiet: bool,
+    scheduler: str | None = None,
+    offline: bool = False,
+    words: Language = ENGLISH,
+) -> None:
     check_target(folder)
     if study.polluted and measures(study) and study.parcels.file:
         # A plan that was searched for must not be lost to a raster that cannot be.
@@ -105,7 +126,7 @@ def _solve(study: Study, folder: Path, quiet: bool, scheduler: str | None = None
                 raise InfeasibleError(f"{error}\n{told}", error.diagnosis) from None
             raise
     with undisturbed(), screen.doing(err, quiet) as say:
-        write_plan(plan, folder, say)
+        write_plan(plan, folder, say, offline=offline, words=words)
     audit = audit_folder(folder)
     if not quiet:
         screen.findings(out, plan.district.found.findings)
@@ -117,7 +138,8 @@ def _solve(study: Study, folder: Path, quiet: bool, scheduler: str | None = None
         if plan.result["interrupted"]:
             out.print("Stopped by Ctrl-C; this is the best plan found until then.")
         out.print(f"Audited: {len(audit.checks)} checks recomputed from the files agree.", highlight=False)
-        out.print(f"Map:     {folder / 'map.html'}", highlight=False, markup=False, soft_wrap=True)
+        _said("Map:    ", folder / "map.html")
+        _said("Report: ", folder / "report.html")
         rasters = sum(file.suffix == ".tif" for file in folder.iterdir())
         if rasters:
             out.print(f"Rasters: {rasters} of noise and air in {folder}", highlight=False, markup=False, soft_wrap=True)
@@ -200,11 +222,14 @@ def solve(
     threads: Threads = None,
     work: Work = None,
     scheduler: Scheduler = None,
+    offline: Offline = False,
+    lang: Lang = "en",
     quiet: Quiet = False,
 ) -> None:
     """Find a plan, prove how good it is, audit it and write it."""
+    words = language(lang)
     asked = _asked(load_study(study), gap=gap, time_limit=time_limit, solver=solver, threads=threads, work_limit=work)
-    _solve(asked, folder, quiet, scheduler)
+    _solve(asked, folder, quiet, scheduler, offline, words)
 
 
 @app.command()
@@ -432,9 +457,24 @@ def _said(what: str, file: Path) -> None:
 
 
 @app.command("map")
-def draw_map(folder: PlanFolder) -> None:
+def draw_map(folder: PlanFolder, offline: Offline = False, lang: Lang = "en") -> None:
     """Draw the map of a plan again."""
-    out.print(f"Map: {redraw(folder)}", highlight=False, markup=False, soft_wrap=True)
+    _said("Map:", redraw(folder, offline=offline, words=language(lang)))
+
+
+@app.command()
+def report(
+    folder: PlanFolder,
+    pdf: Annotated[
+        bool, typer.Option("--pdf", help="As PDF too, printed by the Chromium or Chrome of the machine.")
+    ] = False,
+    lang: Lang = "en",
+) -> None:
+    """Write the report of a plan again: a page for those who decide, tables and figures for those who check."""
+    page = rewrite_report(folder, language(lang))
+    _said("Report:", page)
+    if pdf:
+        _said("PDF:   ", print_pdf(page, page.with_suffix(".pdf")))
 
 
 @app.command()

@@ -377,9 +377,7 @@ class _Search:
 
     def _gives(self, plan: Plan) -> list[Give]:
         """Return which hard rules a plan misses, and by how much, as their own checks find it."""
-        from optimizer.api import evidence_of
-
-        evidence, gives = evidence_of(plan), []
+        evidence, gives = plan.evidence, []
         for number, rule in enumerate(self.study.rules):
             for c in rule.check(evidence):
                 if c.faulty:

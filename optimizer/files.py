@@ -2,24 +2,30 @@
 
 from __future__ import annotations
 
+import datetime
 import json
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import geopandas as gpd
 import numpy as np
+import pyogrio
 import tomli_w
 
 from geodata.export import plain, qml_categorised, read_geojson, write_geojson, write_geopackage
-from geodata.maps import EMPTY, UseStyle, plan_map
+from geodata.language import ENGLISH, Language
+from geodata.maps import EMPTY, RuleLine, UseStyle, plan_map
 from optimizer.errors import StudyError
+from optimizer.flows import has_flows, linked
+from optimizer.plan import entropy_index
 from optimizer.pollution import FILES as RASTERS
 from optimizer.pollution import Say, overlays, write_rasters
+from optimizer.report import report_page
 from optimizer.scene import Scene, scene_of_folder
 from optimizer.surroundings import receptor_tables
 
@@ -30,7 +36,7 @@ if TYPE_CHECKING:
     from optimizer.plan import Plan
     from optimizer.study import Study
 
-FILES = ("plan.geojson", "plan.gpkg", "map.html", "result.json", "study.toml")
+FILES = ("plan.geojson", "plan.gpkg", "map.html", "report.html", "result.json", "study.toml")
 """Of every plan; one whose rules look at pollution has rasters too, see `optimizer.pollution.FILES`."""
 DIAGNOSIS = ("diagnosis.json", "where.html")
 """Where there is no plan, beside the study."""
@@ -67,10 +73,13 @@ def _check_writable(folder: Path) -> None:
         )
 
 
-def write_plan(plan: Plan, folder: Path, say: Say | None = None) -> Path:
+def write_plan(
+    plan: Plan, folder: Path, say: Say | None = None, *, offline: bool = False, words: Language = ENGLISH
+) -> Path:
     """Write a plan into a folder; it appears whole, in place of an earlier plan, or not at all.
 
-    Where a rule looks at pollution, its rasters are among the files. ``say`` is told what is going on.
+    Where a rule looks at pollution, its rasters are among the files. ``say`` is told what is going on. The map asks no
+    other host for anything where it is to work offline.
 
     Raises
     ------
@@ -80,9 +89,10 @@ def write_plan(plan: Plan, folder: Path, say: Say | None = None) -> Path:
     check_target(folder)
     with drafted(folder) as draft:
         frame = plan.to_frame()
+        layers = plan.layers()
         write_geojson(frame, draft / "plan.geojson")
         write_geopackage(
-            {"parcels": frame, "sites": plan.sites_frame(), "walks": _walks(plan), **_around(plan)},
+            {"parcels": frame, **layers, **_around(plan)},
             draft / "plan.gpkg",
             {"parcels": qml_categorised("dominant_use", categories(plan.study))},
         )
@@ -92,7 +102,10 @@ def write_plan(plan: Plan, folder: Path, say: Say | None = None) -> Path:
         )
         if plan.study.polluted:
             write_rasters(plan, draft, say)
-        draw(plan.study, frame, plan.result, draft).save(str(draft / "map.html"))
+        chart = draw(plan.study, frame, plan.result, layers, draft, offline=offline, words=words)
+        chart.save(str(draft / "map.html"))
+        page = report_page(plan.study, frame, plan.result, layers, _first(plan.study, words), words)
+        (draft / "report.html").write_text(page, encoding="utf-8")
     return folder
 
 
@@ -216,56 +229,118 @@ def _around(plan: Plan) -> dict[str, gpd.GeoDataFrame]:
     return {name: layer for name, layer in layers.items() if len(layer)}
 
 
-def _walks(plan: Plan) -> gpd.GeoDataFrame:
-    """Return the walking network's edges with their nodes and lengths, m."""
-    import shapely
-
-    network = plan.district.network
-    lines = shapely.linestrings(np.stack([network.xy[network.edges[:, 0]], network.xy[network.edges[:, 1]]], axis=1))
-    table = {"from_node": network.edges[:, 0], "to_node": network.edges[:, 1], "length_m": network.length}
-    return gpd.GeoDataFrame(table, geometry=lines, crs=plan.district.parcels.crs)
-
-
 def categories(study: Study) -> dict[str, tuple[str, str]]:
     """Return label and colour of each dominant use, by its name."""
     return {**{name: (use.label, use.colour) for name, use in study.uses.items()}, "": ("No building", EMPTY)}
 
 
-def draw(study: Study, frame: gpd.GeoDataFrame, result: dict[str, Any], rasters: Path | None = None) -> folium.Map:
-    """Draw a plan's table as a map, with the rasters of a folder where there are any."""
-    indices, before = result["indices"], result["existing"]
+def draw(
+    study: Study,
+    frame: gpd.GeoDataFrame,
+    result: dict[str, Any],
+    layers: Mapping[str, gpd.GeoDataFrame],
+    rasters: Path | None = None,
+    *,
+    offline: bool = False,
+    words: Language = ENGLISH,
+) -> folium.Map:
+    """Draw a plan's table as a map.
 
-    def moved(label: str, group: str, key: str, unit: str = "") -> tuple[str, str]:
-        return label, f"{before[group][key]:,.3g}{unit} today, {indices[group][key]:,.3g}{unit} planned"
-
-    facts = [
-        ("Score", f"{result['objective']:.4f}, at most {result['bound']:.4f} possible (gap {percent(result['gap'])})"),
-        moved("Proximity", "proximity", "index"),
-        moved("Mixing in buildings", "mixing", "building"),
-        moved("Mixing in neighbourhoods", "mixing", "neighbourhood"),
-        (
-            "Floor area",
-            f"{before['density']['floor_area_m2']:,.0f} m² today, {indices['density']['floor_area_m2']:,.0f} m² planned",
-        ),
-    ]
+    Parameters
+    ----------
+    layers : mapping
+        Of ``plan.gpkg``: ``walks``, ``sites`` and, where they are known, ``flows`` and ``flows_inside``.
+    rasters : Path, optional
+        Folder of rasters that are laid over it.
+    offline : bool
+        Whether the map must ask no other host for anything.
+    """
     return plan_map(
-        frame,
-        uses=_styles(study),
+        frame.assign(block_mix=_block_mix(study, frame, layers["sites"])),
+        uses=_styles(study, words),
         title=study.name,
-        facts=facts,
-        notes=[*study.notes, *_illustrative(study)],
+        facts=_facts(result, words),
+        notes=_first(study, words),
         attribution=study.attribution,
+        rules=[_rule_line(row, words) for row in result["rules"]],
         overlays=overlays(study, rasters) if rasters else (),
+        streets=layers["walks"],
+        links=linked(study, frame, layers) if has_flows(layers) else (),
+        offline=offline,
+        language=words,
     )
 
 
-def _styles(study: Study) -> list[UseStyle]:
-    return [UseStyle(name, use.label, use.colour) for name, use in study.uses.items()]
+def _facts(result: dict[str, Any], words: Language) -> list[tuple[str, ...]]:
+    """Return what stands under the title: score and bound, indices and floor area of today and of the plan."""
+    states = result["existing"], result["indices"]
+
+    def moved(label: str, group: str, key: str, digits: int = 3) -> tuple[str, ...]:
+        return label, *(words.number(state[group][key], digits) for state in states)
+
+    score, bound = words.number(result["objective"], 4), words.number(result["bound"], 4)
+    gap = words.percent(result["gap"], 2)
+    return [
+        (words("Score"), words("{score}, at most {bound} possible (gap {gap})", score=score, bound=bound, gap=gap)),
+        ("", words("today"), words("plan")),
+        moved(words("Proximity"), "proximity", "index"),
+        moved(words("Mixing in buildings"), "mixing", "building"),
+        moved(words("Mixing in neighbourhoods"), "mixing", "neighbourhood"),
+        moved(words("Floor area, m²"), "density", "floor_area_m2", 0),
+        moved(words("Jobs"), "density", "jobs", 0),
+        moved(words("Homes"), "density", "homes", 0),
+        (words("Drawn"), words.date(datetime.date.today())),
+    ]
 
 
-def _illustrative(study: Study) -> list[str]:
+def _rule_line(row: dict[str, Any], words: Language) -> RuleLine:
+    """Return a rule and how much room it leaves where it binds most."""
+    value, limit, unit = row["value"], row["limit"], row["unit"]
+    room = limit - value if row["sense"] == "<=" else value - limit
+
+    def told(amount: float) -> str:
+        return words.number(amount, 0 if abs(amount) >= 100 else 2)
+
+    asked = words("at most {n} {unit}" if row["sense"] == "<=" else "at least {n} {unit}", n=told(limit), unit=unit)
+    said = words("{value} of {asked}", value=told(value), asked=asked)
+    slack = words("{n} left", n=told(max(room, 0.0))) if row["satisfied"] else words("not met")
+    name = f"{row['name']}, {row['scope']}" if row["scope"] else row["name"]
+    return RuleLine(name, f"{said}; {slack}", bool(row["satisfied"]))
+
+
+def _block_mix(study: Study, frame: gpd.GeoDataFrame, sites: gpd.GeoDataFrame) -> np.ndarray:
+    """Return the mix of the block in which a parcel's first building stands, 0 to 1; NaN where nothing stands there."""
+    area = sites[[f"gfa_{use}" for use in study.uses]].to_numpy(dtype=float)
+    block = sites["block"].to_numpy()
+    of = dict(zip(sites["parcel_id"].astype(str)[::-1], block[::-1], strict=True))
+    _, number = np.unique(block, return_inverse=True)
+    total = np.zeros((number.max(initial=-1) + 1, area.shape[1]))
+    np.add.at(total, number, area)
+    mix = dict(zip(block, np.where(total.sum(axis=1) > 0, entropy_index(total), np.nan)[number], strict=True))
+    return np.array([mix.get(of.get(str(name)), np.nan) for name in frame["parcel_id"]])
+
+
+def _styles(study: Study, words: Language = ENGLISH) -> list[UseStyle]:
+    return [
+        UseStyle(
+            use.name,
+            words(use.label),
+            use.colour,
+            use.storey_height,
+            1.0 / use.floor_per_job if use.floor_per_job else 0.0,
+            1.0 / use.floor_per_home if use.floor_per_home else 0.0,
+        )
+        for use in study.use_list
+    ]
+
+
+def _first(study: Study, words: Language) -> list[str]:
+    """Return what a reader must know first."""
     said = study.illustrative
-    return [f"Illustrative, confirmed by nobody: {'; '.join(said)}."] if said else []
+    return [
+        *study.notes,
+        *([words("Illustrative, confirmed by nobody: {said}.", said="; ".join(said))] if said else []),
+    ]
 
 
 def read_folder(folder: Path) -> tuple[Study, gpd.GeoDataFrame, dict[str, Any]]:
@@ -280,7 +355,7 @@ def read_folder(folder: Path) -> tuple[Study, gpd.GeoDataFrame, dict[str, Any]]:
 
     if not folder.is_dir():
         raise StudyError(f"{folder}: no such folder; `upstairs solve STUDY.toml --out DIR` writes one")
-    missing = [name for name in FILES if name != "map.html" and not (folder / name).is_file()]
+    missing = [name for name in FILES if name not in ("map.html", "report.html") and not (folder / name).is_file()]
     if missing:
         raise StudyError(f"{folder}: no plan here; {', '.join(missing)} missing")
     try:
@@ -306,11 +381,60 @@ def read_folder(folder: Path) -> tuple[Study, gpd.GeoDataFrame, dict[str, Any]]:
     return load_study(folder / "study.toml"), frame, result
 
 
-def redraw(folder: Path) -> Path:
-    """Draw ``map.html`` of a written plan again, with the rasters that are there; return it."""
+def redraw(folder: Path, *, offline: bool = False, words: Language = ENGLISH) -> Path:
+    """Draw ``map.html`` of a written plan again, with the rasters that are there; return it.
+
+    Raises
+    ------
+    StudyError
+        When the folder holds no plan.
+    """
     study, frame, result = read_folder(folder)
     file = folder / "map.html"
     draft = folder / ".map.html"
-    draw(study, frame, result, folder).save(str(draft))
-    draft.replace(file)
+    try:
+        draw(study, frame, result, read_layers(folder), folder, offline=offline, words=words).save(str(draft))
+        draft.replace(file)
+    finally:
+        draft.unlink(missing_ok=True)
     return file
+
+
+def rewrite_report(folder: Path, words: Language = ENGLISH) -> Path:
+    """Write ``report.html`` of a written plan again; return it.
+
+    Raises
+    ------
+    StudyError
+        When the folder holds no plan.
+    """
+    study, frame, result = read_folder(folder)
+    page = report_page(study, frame, result, read_layers(folder), _first(study, words), words)
+    draft = folder / ".report.html"
+    try:
+        draft.write_text(page, encoding="utf-8")
+        draft.replace(folder / "report.html")
+    finally:
+        draft.unlink(missing_ok=True)
+    return folder / "report.html"
+
+
+def read_layers(folder: Path) -> dict[str, gpd.GeoDataFrame]:
+    """Read what a map shows of a plan's GeoPackage beside the parcels.
+
+    Raises
+    ------
+    StudyError
+        When it cannot be read, or lacks building sites or streets.
+    """
+    file = folder / "plan.gpkg"
+    try:
+        there = pyogrio.list_layers(file)[:, 0]
+        wanted = [name for name in ("sites", "walks", "flows", "flows_inside") if name in there]
+        layers = {name: gpd.read_file(file, layer=name, engine="pyogrio") for name in wanted}
+    except (pyogrio.errors.DataSourceError, pyogrio.errors.DataLayerError) as error:
+        raise StudyError(f"{file}: cannot be read: {error}") from None
+    lacking = [name for name in ("sites", "walks") if name not in layers]
+    if lacking:
+        raise StudyError(f"{file}: no layer {' or '.join(lacking)}; write the plan again with `upstairs solve`")
+    return layers

@@ -28,7 +28,7 @@ import geopandas as gpd
 import numpy as np
 import pandas as pd
 
-from optimizer.api import evidence_of, solve_district
+from optimizer.api import solve_district
 from optimizer.district import Bools, District, Floats, read_district
 from optimizer.errors import InfeasibleError, LimitError, StudyError, known_name
 from optimizer.highs import Clock
@@ -609,7 +609,7 @@ class _Search:
         """Return by how many dB a plan's own noise stays below its limit where it comes nearest to it."""
         if self.noise is None or all(a.term for a in self.axes):
             return 0.0
-        checks = [c for c in self.noise.check(evidence_of(plan)) if c.places]
+        checks = [c for c in self.noise.check(plan.evidence) if c.places]
         return float(min([self._tops[""], *(c.limit - c.value for c in checks)]))
 
     # -- fronts ------------------------------------------------------------------------------------------------------

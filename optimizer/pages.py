@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from optimizer.frontier import Front
     from optimizer.scenarios import Benchmark
 
-_pages = Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
+pages = Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
 COMPARED = ("proximity", "mixing_by_building", "floor_area_m2", "jobs", "homes")
 """Indices that stand in the report of a benchmark; its table has all."""
 NOTHING = 1e-9
@@ -29,7 +29,7 @@ table { border-collapse: collapse; } th, td { padding: .25em .7em; text-align: r
 th:first-child, td:first-child { text-align: left; } a { color: #005a9c; }
 svg { max-width: 100%; height: auto; } .note { color: #444; }
 """
-FRONT = _pages.from_string(
+FRONT = pages.from_string(
     """<!DOCTYPE html>
 <html lang="en">
 <head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
@@ -54,7 +54,7 @@ iframe { flex: 2 1 30em; min-height: 24em; border: 0; border-left: 1px solid #cc
 </main></body></html>
 """
 )
-BENCH = _pages.from_string(
+BENCH = pages.from_string(
     """<!DOCTYPE html>
 <html lang="en">
 <head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
@@ -82,7 +82,7 @@ body { max-width: 76em; margin: 0 auto; padding: 1em; } div.wide { overflow-x: a
 def inline(figure: Figure) -> Markup:
     """Return a figure as SVG to stand in a page; its links lead to the frame named plan."""
     text = io.StringIO()
-    figure.savefig(text, format="svg", bbox_inches="tight", metadata={"Date": None})
+    figure.savefig(text, format="svg", dpi=200, bbox_inches="tight", metadata={"Date": None})
     svg = text.getvalue()
     return Markup(svg[svg.index("<svg") :].replace("<a xlink:href", '<a target="plan" xlink:href'))
 

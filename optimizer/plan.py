@@ -10,10 +10,15 @@ from typing import TYPE_CHECKING, Any
 
 import geopandas as gpd
 import numpy as np
+import pandas as pd
+import shapely
 
 from optimizer.district import Bools, District, Floats, Ints
+from optimizer.flows import flows_of
 from optimizer.model import Model
 from optimizer.problem import all_rules
+from optimizer.rules.base import Evidence
+from optimizer.surroundings import receptor_tables
 
 if TYPE_CHECKING:
     import folium
@@ -174,11 +179,47 @@ class Plan:
         frame["reached"] = reached
         return frame
 
+    @cached_property
+    def evidence(self) -> Evidence:
+        """The plan's tables as an audit reads them."""
+        d = self.district
+        table = self.to_frame().set_index("parcel_id")
+        sites = self.sites_frame()
+        stacks: dict[tuple[str, int], list[str]] = {}
+        for name, action, items in zip(table.index, table["action"], table["stack"], strict=True):
+            for item in items:
+                if action != "keep":
+                    stacks.setdefault((name, item["site"]), []).extend([item["use"]] * (item["to"] - item["from"] + 1))
+        buildings = pd.DataFrame(sites.drop(columns="geometry")).rename(
+            columns={"plate_m2": "plate", "access_m": "access"}
+        )
+        keys = zip(buildings["parcel_id"], buildings["site"], strict=True)
+        buildings["storeys"] = [stacks.get(key, []) for key in keys]
+        edges = d.network.edges
+        walks = pd.DataFrame({"from_node": edges[:, 0], "to_node": edges[:, 1], "length_m": d.network.length})
+        study = self.study
+        receptors, screens = {}, []
+        if study.polluted:
+            buildings["footprint"] = d.around.footprints
+            receptors = receptor_tables(d.around, study.backgrounds)
+            screens = list(zip(d.around.screens.footprints, d.around.screens.heights.tolist(), strict=True))
+        uses, rules = {use.name: use for use in d.uses}, tuple(all_rules(study))
+        return Evidence(
+            table, buildings, uses, walks, rules, study.pollution, receptors, screens, linkages=study.linkage_list
+        )
+
+    def layers(self) -> dict[str, gpd.GeoDataFrame]:
+        """Return building sites, streets and flows, as ``plan.gpkg`` holds them, in the working CRS."""
+        network = self.district.network
+        ends = np.stack([network.xy[network.edges[:, 0]], network.xy[network.edges[:, 1]]], axis=1)
+        walks = gpd.GeoDataFrame(self.evidence.walks, geometry=shapely.linestrings(ends), crs=self.district.parcels.crs)
+        return {"sites": self.sites_frame(), **flows_of(self.evidence, walks)}
+
     def explore(self) -> folium.Map:
         """Return the plan as an interactive Folium map."""
         from optimizer.files import draw
 
-        return draw(self.study, self.to_frame(), self.result)
+        return draw(self.study, self.to_frame(), self.result, self.layers())
 
     def plot(self, ax: Axes | None = None) -> Axes:
         """Draw the parcels by dominant use with matplotlib; return the axes."""

@@ -18,7 +18,6 @@ import numpy as np
 import pandas as pd
 
 from geodata.export import read_geojson
-from optimizer.api import evidence_of
 from optimizer.audit import Audit, recompute
 from optimizer.district import District, read_district
 from optimizer.errors import StudyError, known_name
@@ -95,7 +94,7 @@ def score_plan(
     uses = [use.name for use in district.uses]
     floors = np.array([[stack.count(use) for use in uses] for stack in storeys], dtype=np.int64).reshape(-1, len(uses))
     plan = Plan(study, district, table["action"].to_numpy(dtype=object), floors, {})
-    evidence = evidence_of(plan)
+    evidence = plan.evidence
     # Storeys as the file has them, from the ground up, not as a plan of ours would be stacked.
     audit = recompute(study, replace(evidence, buildings=evidence.buildings.assign(storeys=storeys)))
     faults += [

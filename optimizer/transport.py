@@ -104,6 +104,41 @@ class Walks:
         i, j, walk = map(np.concatenate, zip(*found, strict=True))
         return i, j, walk
 
+    def routes(self, start: Ints, end: Ints, walk: Floats) -> list[Ints]:
+        """Return the street nodes of a shortest walk between pairs of different buildings, from the start's door to the end's.
+
+        Parameters
+        ----------
+        start, end, walk : ndarray, shape (pairs,)
+            Buildings, and the walk between them, m.
+        """
+        place = np.empty(len(self._order), dtype=np.int64)
+        place[self._order] = np.arange(len(self._order))
+        routes: list[Ints] = [np.empty(0, dtype=np.int64)] * len(start)
+        by = np.argsort(place[start], kind="stable")
+        # Pairs of some starts that lie near one another at a time, all of one start together.
+        number = np.cumsum(np.diff(place[start[by]], prepend=-1) != 0) - 1
+        for rows in np.split(by, np.searchsorted(number, range(TOGETHER, len(start), TOGETHER))) if len(by) else ():
+            if not len(rows):
+                continue
+            own, row = np.unique(start[rows], return_inverse=True)
+            node, limit = self._streets + own, float(walk[rows].max()) * (1 + 1e-9) + 1e-6
+            reach = csgraph.dijkstra(self._graph, indices=node, min_only=True, limit=limit)
+            near = np.flatnonzero(np.isfinite(reach))
+            begin = np.searchsorted(near, node)
+            _, before = csgraph.dijkstra(
+                self._graph[near][:, near], indices=begin, limit=limit, return_predecessors=True
+            )
+            at, steps = np.searchsorted(near, self._streets + end[rows]), []
+            while (at != begin[row]).any():
+                at = np.where(at == begin[row], at, before[row, at])
+                steps.append(at)
+            found = np.stack(steps[::-1])
+            for k, pair in enumerate(rows):
+                way = near[found[:, k]]
+                routes[pair] = way[way < self._streets]
+        return routes
+
     def within(self, limit: float, values: Floats) -> Floats:
         """Add up values of buildings, shape (S, k), within a walk of each, its own among them; shape (S, k)."""
         total = np.array(values, dtype=float)

@@ -7,7 +7,6 @@ import numpy as np
 import shapely
 
 import optimizer
-from optimizer.api import evidence_of
 from optimizer.district import read_district
 from optimizer.plan import Plan
 from optimizer.problem import assemble
@@ -72,7 +71,7 @@ def solve(asked, frame):
 def checked(asked, frame, action, floors, district=None):
     """What a study's rules say of a plan written by hand: checks by rule and scope."""
     plan = Plan(asked, district or read_district(asked, frame), np.array(action, dtype=object), np.array(floors), {})
-    evidence = evidence_of(plan)
+    evidence = plan.evidence
     return [check for rule in asked.rules for check in rule.check(evidence)]
 
 

@@ -23,7 +23,6 @@ import numpy as np
 
 import optimizer
 from geodata.synthetic import synthetic_district
-from optimizer.api import evidence_of
 from optimizer.audit import recompute
 from optimizer.district import District, read_district
 from optimizer.study import Study
@@ -121,7 +120,7 @@ def judge(case: Case, action: np.ndarray, floors: np.ndarray, bound: float = np.
         When the plan breaks a rule or beats a proved bound.
     """
     plan = optimizer.Plan(case.study, case.district, action.astype(object), floors, {})
-    found = recompute(case.study, evidence_of(plan))
+    found = recompute(case.study, plan.evidence)
     broken = [check for check in found.checks if check.faulty]
     assert not broken, f"{case.name}: a peer's plan breaks {broken[0].name} at {broken[0].broken[:3]}"
     assert found.objective <= bound + TRUST, f"{case.name}: a plan of {found.objective} beats the bound {bound}"

@@ -36,17 +36,22 @@ def test_check_solve_audit_map_export(place):
     assert solved.returncode == 0, solved.stderr
     assert "Audited" in solved.stdout
     assert "gap" in solved.stderr
-    files = {"plan.geojson", "plan.gpkg", "map.html", "result.json", "study.toml"}
+    files = {"plan.geojson", "plan.gpkg", "map.html", "report.html", "result.json", "study.toml"}
     assert {file.name for file in (place / "plan").iterdir() if file.name not in RASTERS} == files
     result = json.loads((place / "plan/result.json").read_text())
     assert result["gap"] <= 0.1
     layers = set(gpd.list_layers(place / "plan/plan.gpkg")["name"])
-    assert {"parcels", "sites", "walks"} <= layers
+    assert {"parcels", "sites", "walks", "flows", "flows_inside"} <= layers
     assert gpd.read_file(place / "plan/plan.geojson").is_valid.all()
     assert upstairs("audit", "plan", cwd=place).returncode == 0
     (place / "plan/map.html").unlink()
     assert upstairs("map", "plan", cwd=place).returncode == 0
-    assert (place / "plan/map.html").stat().st_size > 10_000
+    assert "tile.openstreetmap" in (place / "plan/map.html").read_text()
+    assert upstairs("map", "plan", "--offline", cwd=place).returncode == 0
+    assert "tile.openstreetmap" not in (place / "plan/map.html").read_text()
+    (place / "plan/report.html").unlink()
+    assert upstairs("report", "plan", cwd=place).returncode == 0
+    assert "It is proved that no plan" in (place / "plan/report.html").read_text()
     assert upstairs("export", study, "--lp", "town.lp", cwd=place).returncode == 0
     assert "redevelop_P00001" in (place / "town.lp").read_text()
     result["objective"] += 0.1

@@ -5,7 +5,6 @@ import math
 import numpy as np
 import pytest
 
-from optimizer.api import evidence_of
 from optimizer.audit import recompute
 from optimizer.district import read_district
 from optimizer.laws import MEASURES
@@ -16,7 +15,7 @@ from tests.districts import lots, study
 def scoreboard(frame, action, floors):
     asked = study()
     plan = Plan(asked, read_district(asked, frame), np.array(action, dtype=object), np.array(floors), {})
-    return recompute(asked, evidence_of(plan))
+    return recompute(asked, plan.evidence)
 
 
 def test_equal_uses_count_in_full_and_one_use_counts_as_one():

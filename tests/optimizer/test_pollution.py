@@ -362,6 +362,7 @@ def test_solve_writes_rasters_and_the_command_writes_the_same(town, monkeypatch,
         "map.html",
         "plan.geojson",
         "plan.gpkg",
+        "report.html",
         "result.json",
         "study.toml",
     ]

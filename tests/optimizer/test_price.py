@@ -9,7 +9,6 @@ from typer.testing import CliRunner
 
 import optimizer
 from geodata.synthetic import synthetic_district
-from optimizer.api import evidence_of
 from optimizer.cli import app
 from optimizer.district import read_district
 from optimizer.errors import StudyError
@@ -121,7 +120,7 @@ def test_a_stricter_rule_is_missed_by_no_less_and_a_looser_one_by_no_more(kind, 
     for form in forms:
         if form is not None:
             of = _asked([form[0]])
-            checks = [[c for r in of.rules for c in r.check(evidence_of(plan))] for plan in plans(of)]
+            checks = [[c for r in of.rules for c in r.check(plan.evidence)] for plan in plans(of)]
             missed.append([sum(c.missed for c in found) for found in checks])
     assert len(missed) >= 2
     assert (np.diff(missed, axis=0) >= -1e-6 * (1 + np.abs(missed[:-1]))).all(), missed

@@ -11,7 +11,6 @@ from scipy.spatial.distance import cdist
 
 import optimizer
 from geodata.walking import WalkingNetwork
-from optimizer.api import evidence_of
 from optimizer.district import read_district
 from optimizer.plan import Plan
 from optimizer.pulp_bridge import PULP_4
@@ -124,7 +123,7 @@ def test_life_circle_of_the_hlg_community(community):
         [[label[i] == u.name != "residential" for u in district.uses] for i in district.parcels["parcel_id"]]
     )
     action = np.where(floors.any(axis=1), "redevelop", "keep").astype(object)
-    evidence = evidence_of(Plan(asked, district, action, floors.astype(int), {}))
+    evidence = Plan(asked, district, action, floors.astype(int), {}).evidence
     assert sum(rule.reward(evidence) for rule in asked.rules) == pytest.approx(0.7100)
     assert life_circle(types, points) == pytest.approx(0.7100)
     assert all(check.satisfied for rule in asked.rules for check in rule.check(evidence))

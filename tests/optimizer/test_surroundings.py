@@ -7,7 +7,6 @@ import shapely
 
 import optimizer
 from geodata.fields import write_field
-from optimizer.api import evidence_of
 from optimizer.audit import audit_folder
 from optimizer.errors import StudyError
 from optimizer.heard import by_iso9613
@@ -91,7 +90,7 @@ def test_changed_surroundings_are_caught(files, layer, change):
 
 def test_places_of_one_name_are_told_apart(files):
     """The near school hears the workshops louder than the far one; both are called A."""
-    evidence = evidence_of(optimizer.solve(around(files)))
+    evidence = optimizer.solve(around(files)).evidence
     near, far = by_iso9613(evidence, evidence.receptors["places"], "day")
     assert near > 10 * far > 0
 

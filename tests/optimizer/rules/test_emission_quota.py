@@ -9,7 +9,6 @@ import pytest
 import shapely
 from hypothesis import strategies as st
 
-from optimizer.api import evidence_of
 from optimizer.errors import InfeasibleError, StudyError
 from optimizer.rules.emission_quota import quotas
 from tests.districts import CRS, ORIGIN, area, checked, lots, problem_of, solve, study
@@ -161,7 +160,7 @@ def _evidence(asked, frame, floors):
     from optimizer.plan import Plan
 
     district = read_district(asked, frame)
-    return evidence_of(Plan(asked, district, np.array(["redevelop"] * len(floors), dtype=object), np.array(floors), {}))
+    return Plan(asked, district, np.array(["redevelop"] * len(floors), dtype=object), np.array(floors), {}).evidence
 
 
 def test_a_plot_louder_than_the_highest_class_breaks_the_rule():

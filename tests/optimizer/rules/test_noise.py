@@ -189,10 +189,9 @@ def _shares(use):
 
 
 def evidence_by_hand(asked, district, action, floors):
-    from optimizer.api import evidence_of
     from optimizer.plan import Plan
 
-    return evidence_of(Plan(asked, district, np.array(action, dtype=object), np.array(floors), {}))
+    return Plan(asked, district, np.array(action, dtype=object), np.array(floors), {}).evidence
 
 
 def test_levels_of_periods_by_their_definitions():
