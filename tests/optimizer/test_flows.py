@@ -51,7 +51,8 @@ def test_a_flow_walks_a_shortest_way_and_streets_carry_the_sum(plan):
         (a, far), (b, back) = door[flow.client_parcel, flow.client_site], door[flow.supplier_parcel, flow.supplier_site]
         length = nx.shortest_path_length(graph, a, b, weight="weight")
         assert flow.walk_m == pytest.approx(far + length + back, abs=0.02)
-        assert flow.geometry.length == pytest.approx(flow.walk_m, abs=0.05)
+        # Access is a walk to the street, drawn as the straight line from the building's middle.
+        assert flow.geometry.length <= flow.walk_m + 0.05
         carried += flow.served_m2 * length
     streets = sum(walks[along(link)] for link in plan.study.linkage_list)
     assert float((streets * walks["length_m"]).sum()) == pytest.approx(carried, rel=1e-3)
