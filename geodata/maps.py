@@ -266,8 +266,8 @@ def _columns(
         "zone": ["" if plain(v) is None else str(v) for v in world["zone"]],
         "dominant": [number.get(use, -1) for use in world["dominant_use"]],
         "dominant_today": [number.get(use, -1) for use in world["today_dominant_use"]],
-        "gfa": [rounded(f"gfa_{name}", 1) for name in names],
-        "today": [rounded(f"today_{name}", 1) for name in names],
+        "gfa": [rounded(f"gfa_{name}", 2) for name in names],
+        "today": [rounded(f"today_{name}", 2) for name in names],
         "stack": [
             [[s["site"], number[s["use"]], s["from"], s["to"], round(s["gfa_m2"], 1)] for s in stack]
             for stack in world["stack"]

@@ -112,7 +112,7 @@ def _scoring(plan: Written) -> list[Rule]:
 
     def counts(rule: Rule) -> bool:
         allows = by_rules and type(rule).most_floor_area is not Rule.most_floor_area
-        return allows or rule.price is not None or rule.most_reward > 0
+        return allows or rule.scores
 
     return [rule for rule in plan.study.rules if counts(rule)]
 

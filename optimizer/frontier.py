@@ -16,7 +16,6 @@ no end of its own, falls by 1 dB a level. With all points, each next level lies 
 
 from __future__ import annotations
 
-import dataclasses
 import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -49,6 +48,8 @@ AUGMENT = 1e-3
 BEYOND = 5e-4
 """How far beyond a point, as a share of the most that an axis can be, the next level lies where all points are asked for:
 points that are nearer to one another on an axis with levels count as one. Solvers cannot tell much less from nothing."""
+EXACT = 1e-6
+"""Gap to which points are solved where all are asked for."""
 CLOSED = 1e-5
 """Difference of score and bound that is put down to rounding, where a score is near 0."""
 NEARLY, HALVINGS = 0.005, 12
@@ -216,11 +217,17 @@ class Front:
         return f"{value:{ {'0 to 1': '.4f', 'dB': '.2f'}.get(self.axes[number].unit, ',.0f') }}"
 
     @property
+    def ends_solved(self) -> bool:
+        """Whether each axis was maximised without levels, where it can be."""
+        return sum(not any(p.levels) for p in self.solves) >= sum(bool(a.term) for a in self.axes)
+
+    @property
     def sentences(self) -> list[str]:
         """What must be said beside the points."""
         low, high = self.hypervolume
+        box = f"Of the box from nadir to ideal {low:.1%} is reached by plans and {1 - high:.1%} ruled out; the rest is not known."
         said = [
-            f"Of the box from nadir to ideal {low:.1%} is reached by plans and {1 - high:.1%} ruled out; the rest is not known.",
+            *([box] if self.ends_solved else []),
             "A gap is how much more of the axis that was maximised could be possible for a plan that is as good on the "
             "others as was asked.",
         ]
@@ -355,8 +362,21 @@ class Front:
             "hypervolume": {"reached": low, "not_ruled_out": high, "of": "the box from nadir to ideal"},
             "complete": self.complete,
             "interrupted": self.interrupted,
-            "wish": None if self.wish is None else dataclasses.asdict(self.wish),
+            "wish": self._wished(),
         }
+
+    def _wished(self) -> dict[str, Any] | None:
+        """Return the wishes, the point that is nearest to them (None where another plan beats it) and what it falls short."""
+        if self.wish is None:
+            return None
+        found = self.solves[self.wish.solve]
+        number = next((k for k, p in enumerate(self.points, 1) if p is found), None)
+        return {"wanted": self.wish.wanted, "point": number, "short": self.wish.short, "least": self.wish.least}
+
+
+def _by_itself(study: Study) -> Study:
+    """Return a study whose axes are over what its own rules allow, not over what it may be compared by."""
+    return study.model_copy(update={"objective": study.objective.model_copy(update={"reference": None})})
 
 
 def nondominated(shares: Floats) -> Bools:
@@ -427,13 +447,15 @@ def frontier(
     if points is not None and points < 2:
         raise StudyError(f"points = {points}: at least 2 are expected, the ends of the front")
     chosen = tuple(axis(name) for name in axes)
-    for name in wishes or {}:
+    for name, value in (wishes or {}).items():
         known_name(name, axes, "wishes")
+        if not np.isfinite(value):
+            raise StudyError(f"wishes: {name} = {value}: a finite number is expected")
     if wishes and len(wishes) < len(axes):
         raise StudyError(
             f"wishes: a value of every axis is expected; {', '.join(a for a in axes if a not in wishes)} missing"
         )
-    asked = load_study(study)
+    asked = _by_itself(load_study(study))
     search = _Search(asked, read_district(asked, parcels, streets), chosen, points, report, scheduler)
     if in_order is not None:
         search.one_after_the_other(in_order)
@@ -459,6 +481,11 @@ class _Search:
         report: Report | None,
         scheduler: str | None,
     ) -> None:
+        if points is None:
+            # A point is there or is not: what gaps leave open could be another one.
+            study = study.model_copy(
+                update={"solve": study.solve.model_copy(update={"gap": min(study.solve.gap, EXACT)})}
+            )
         self.study, self.district, self.axes = with_reference(study, district), district, axes
         self.report, self.scheduler = report, scheduler
         self.augment = AUGMENT if points is not None else AUGMENT / 10
@@ -467,11 +494,14 @@ class _Search:
         self.total = float(over[-1])
         tops = {term.name: most(term, district, over) for term in TERMS}
         self._tops = {"proximity": self.value, "mixing": self.total * np.log(max(len(district.uses), 2)), **tops}
-        self.noise = next((_alone(rule) for rule in all_rules(study) if isinstance(rule, Noise)), None)
+        noises = [rule for rule in all_rules(study) if isinstance(rule, Noise)]
+        self.noise = _alone(noises[0]) if noises else None
         self._tops[""] = min(_levels(self.noise), default=0.0) if self.noise else 0.0
         for a in axes:
-            if not a.term and self.noise is None:
-                raise StudyError(f"axes: {a.name} is measured by a rule noise, which the study does not have; add one")
+            if not a.term and len(noises) != 1:
+                raise StudyError(
+                    f"axes: {a.name} is measured by the study's rule noise, and it has {len(noises) or 'none'}; let it have one"
+                )
             if self._tops[a.term] <= 0:
                 raise StudyError(f"axes: {a.name} is 0 in every plan of this study; name another axis")
         for rule in study.rules:
@@ -516,7 +546,7 @@ class _Search:
         study = self.together.share(self._study(main, levels))
         looser = [p for p in self.solves if p.main == main and all(np.array(p.levels) <= np.array(levels) + SAME)]
         clock = Clock(np.inf)
-        if any(p.status == "infeasible" for p in looser):
+        if any(p.status == "infeasible" for p in looser) or max(levels) > 1.0 + SAME:
             return Point(main, levels, "infeasible", (), -np.inf, None, clock.elapsed)
         others = [k for k in range(len(self.axes)) if k != main]
         least = self._beside(main, levels)
@@ -543,7 +573,7 @@ class _Search:
         except LimitError:
             if self.stopped and self.solves:
                 return None
-            if not any(levels):
+            if main == self.main and not any(levels):
                 raise
             return Point(main, levels, "limit", (), bound - least, None, clock.elapsed)
         shares = self._shares(plan)
@@ -572,7 +602,7 @@ class _Search:
 
     def _rule(self, a: Axis, level: float) -> dict[str, Any]:
         """Return the rule that holds an axis to a least share of the most that it can be."""
-        least, gone = level * self._tops[a.term], 1.0 - level
+        least, gone = level * self._tops[a.term], max(1.0 - level, 0.0)
         if not a.term:
             assert self.noise is not None, "axes were checked"
             return _quieter(self.noise, min(least, self._tops[a.term])).to_dict()
@@ -623,7 +653,7 @@ class _Search:
         """Solve for the main axis at levels spaced evenly between the ends, from the strictest on."""
         others = [k for k in range(len(self.axes)) if k != self.main]
         side = points if len(others) == 1 else int(np.ceil(np.sqrt(points)))
-        self.planned = points if len(others) == 1 else len(self.axes) + side**2 - 1
+        self.planned = points if len(others) == 1 else len(self.scored) + side**2 - 1
         self._ends()
         if self.stopped:
             return
@@ -699,8 +729,7 @@ class _Search:
         own or does not (Wierzbicki's achievement, by the constraints that fronts are made of).
         """
         front = Front(self.study, self.axes, self.tops, tuple(self.solves), False, False)
-        tops = np.array([self._tops[a.term] if a.unit != "0 to 1" else 1.0 for a in self.axes])
-        wish = np.array(wanted) / tops
+        wish = np.array(wanted) / np.array(self.tops)
         wish = np.where([a.less for a in self.axes], 1.0 - wish, wish)
         low, high = front.nadir, np.array(front.ideal)
         span = np.maximum(high[:, 0] - low, SAME)

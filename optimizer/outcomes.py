@@ -148,12 +148,17 @@ def write_report(folder: Path) -> Path:
     if not (folder / "table.parquet").is_file():
         raise StudyError(f"{folder}: no benchmark here; `upstairs bench BENCH.toml --out {folder}` writes one")
     asked = scenarios.read_benchmark(folder / "bench.toml")
-    found = pd.read_parquet(folder / "table.parquet")
+    try:
+        found = pd.read_parquet(folder / "table.parquet")
+    except (OSError, ValueError) as error:  # of Arrow's too
+        raise StudyError(
+            f"{folder / 'table.parquet'}: cannot be read ({error}); run the benchmark again to write it"
+        ) from None
     ranked, effects = scenarios.ranking(found, asked), scenarios.effects(found, asked)
     figures = [_pareto(asked, found), effects_figure(effects)]
-    draft = folder / ".report.html"
-    draft.write_text(bench_page(asked, found, ranked, effects, figures), encoding="utf-8")
-    return draft.replace(folder / "report.html")
+    with drafted(folder) as draft:
+        (draft / "report.html").write_text(bench_page(asked, found, ranked, effects, figures), encoding="utf-8")
+    return folder / "report.html"
 
 
 def write_score(found: Score, file: Path) -> Path:
@@ -165,8 +170,12 @@ def write_score(found: Score, file: Path) -> Path:
         When the file cannot be written.
     """
     text = json.dumps(plain(found.to_dict()), indent=2, ensure_ascii=False) + "\n"
+    draft = file.with_name(f".{file.name}")
     try:
-        file.write_text(text, encoding="utf-8")
+        draft.write_text(text, encoding="utf-8")
+        draft.replace(file)
     except OSError as error:
         raise StudyError(f"{file}: cannot be written: {error.strerror}") from None
+    finally:
+        draft.unlink(missing_ok=True)
     return file

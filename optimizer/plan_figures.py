@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import geopandas as gpd
@@ -29,10 +31,18 @@ PATCHES = 1.5
 STEP = 50.0
 """Width of a bar of walks, m."""
 GREY = "#9a9a9a"
-INK: Any = {"hatch.linewidth": 0.4, "hatch.color": "white", "text.parse_math": False}
+INK: Any = {"hatch.linewidth": 0.4, "hatch.color": "white", "text.parse_math": False, "svg.fonttype": "none"}
 
 
-@mpl.rc_context(INK)
+@contextmanager
+def inked() -> Iterator[None]:
+    """Draw with our hatching, text as text, and letters that the measuring font lacks left to the reader's."""
+    with mpl.rc_context(INK), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph .* missing from", UserWarning)
+        yield
+
+
+@inked()
 def plan_figure(frame: gpd.GeoDataFrame, uses: Sequence[Use], words: Language) -> Figure:
     """Return parcels by dominant use, today and planned, side by side, with scale bar and north."""
     local = frame.to_crs(frame.estimate_utm_crs())
@@ -99,7 +109,7 @@ def _scale(ax: Axes, width: float) -> None:
     )
 
 
-@mpl.rc_context(INK)
+@inked()
 def storeys_figure(frame: gpd.GeoDataFrame, uses: Sequence[Use], words: Language) -> Figure:
     """Return floor area of every storey by use, the ground at the bottom."""
     names = [u.name for u in uses]
@@ -129,7 +139,7 @@ def storeys_figure(frame: gpd.GeoDataFrame, uses: Sequence[Use], words: Language
     return figure
 
 
-@mpl.rc_context(INK)
+@inked()
 def linkage_figure(
     study: Study, frame: gpd.GeoDataFrame, layers: Mapping[str, gpd.GeoDataFrame], words: Language
 ) -> Figure:
@@ -200,7 +210,7 @@ def _band(left: float, right: float, low: float, high: float, size: float, colou
     return PathPatch(Outline(corners + back, curve), facecolor=colour, alpha=alpha, linewidth=0)
 
 
-@mpl.rc_context(INK)
+@inked()
 def walks_figure(study: Study, layers: Mapping[str, gpd.GeoDataFrame], words: Language) -> Figure:
     """Return how much floor is served over which walk."""
     label = {u.name: words(u.label) for u in study.use_list}

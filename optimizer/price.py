@@ -22,9 +22,10 @@ import geopandas as gpd
 import numpy as np
 import pandas as pd
 
+from geodata.errors import GeodataError
 from optimizer.api import solve_district
 from optimizer.district import District, Floats, read_district
-from optimizer.errors import InfeasibleError, LimitError, StudyError
+from optimizer.errors import InfeasibleError, LimitError, StudyError, UpstairsError
 from optimizer.highs import Clock
 from optimizer.indices import index_columns
 from optimizer.model import SCORE, Arrays
@@ -85,9 +86,11 @@ class Answer:
     low, high : float
         Scores between which the best plan lies; minus infinity where none is known or there is none.
     status : str
-        ``optimal``, ``feasible``, ``infeasible`` or ``limit``.
+        ``optimal``, ``feasible``, ``infeasible``, ``limit`` or ``error``.
     plan : Plan or None
     seconds : float
+    message : str
+        What went wrong.
     """
 
     low: float
@@ -95,6 +98,7 @@ class Answer:
     status: str
     plan: Plan | None
     seconds: float
+    message: str = ""
 
 
 @dataclass(frozen=True)
@@ -122,6 +126,8 @@ class Price:
         """What may be said of the difference."""
         if self.answer.status == "infeasible":
             return "no plan is left"
+        if self.answer.status == "error":
+            return f"cannot be asked: {self.answer.message}"
         if self.answer.plan is None:
             return "no plan was found in time"
         if self.most <= NOTHING and self.least >= -NOTHING:
@@ -166,11 +172,12 @@ class Prices:
             "what": "" if price is None else price.change.text,
             "status": answer.status,
             "score_at_least": answer.low if np.isfinite(answer.low) else None,
-            "score_at_most": answer.high if answer.status != "infeasible" else None,
+            "score_at_most": answer.high if np.isfinite(answer.high) else None,
             "difference_at_least": None if price is None or not np.isfinite(price.least) else price.least,
             "difference_at_most": None if price is None or not np.isfinite(price.most) else price.most,
             "verdict": "" if price is None else price.verdict,
             "difference_by_duals": None if price is None else price.marginal,
+            "message": answer.message,
             "seconds": round(answer.seconds, 1),
         }
         return row | ({} if answer.plan is None else index_columns(answer.plan.result["indices"]))
@@ -224,11 +231,15 @@ def price(
     together = Together(fixed, len(district.sites), scheduler)
 
     def answered(step: int, change: Change) -> tuple[Change, Answer, float | None]:
-        place = read_district(change.study, parcels, streets)
-        shared = replace(change, study=together.share(change.study))
         start = Start(base.action, base.floors, own.high if change.stricter else np.inf, together.stop)
-        answer = _solved(shared, place, start, told(step, str(change)), scheduler)
-        moved = None if margin is None or change.kind == "dropped" else margin.worth(change.study, place)
+        try:
+            place = read_district(change.study, parcels, streets)
+            shared = replace(change, study=together.share(change.study))
+            answer = _solved(shared, place, start, told(step, str(change)), scheduler)
+            moved = None if margin is None or change.kind == "dropped" else margin.worth(change.study, place)
+        except (UpstairsError, GeodataError) as error:
+            # One change that cannot be is no reason to lose the others.
+            return change, Answer(-np.inf, start.bound, "error", None, 0.0, str(error)), None
         return change, answer, moved
 
     interrupted = bool(base.result["interrupted"])
@@ -303,7 +314,8 @@ def _compared(
     looser = [a for change, a, _ in answers if change.stricter is False]
     low = max([base.low, *(a.low for a in stricter)])
     high = min([base.high, *(a.high for a in looser)])
-    own = replace(base, low=low, high=max(low, high))
+    best = max([base, *stricter], key=lambda a: a.low)
+    own = replace(base, low=low, high=max(low, high), plan=best.plan)
     prices = []
     for change, answer, marginal in answers:
         known = answer
@@ -311,6 +323,9 @@ def _compared(
             known = replace(answer, high=min(answer.high, own.high))
         elif change.stricter is False:
             known = replace(answer, low=max(answer.low, own.low))
+            if own.low > answer.low and answer.status != "error":
+                # Its own search found less than what is known to be allowed.
+                known = replace(known, plan=own.plan, status="feasible")
         least, most = known.low - own.high, known.high - own.low
         least = max(least, 0.0) if change.stricter is False else least
         most = min(most, 0.0) if change.stricter else most

@@ -81,11 +81,6 @@ def assemble(study: Study, district: District) -> Problem:
     _check_rules(study, district)
     model = Model(district, frozenset(study.actions.allowed), rules)
     most = most_floor_area(district, rules)
-    if most[-1] <= 0:
-        raise StudyError(
-            "the programme allows no floor area at all (max_today counts from today's, and 0 m² may stand here today); "
-            "give the programme a max_floor_area"
-        )
     over = reference_floor_area(study, most)
     flows = add_proximity(model, study.objective.proximity, over[:-1])
     scales = add_mixing(model, mixing_weights(study), float(over[-1])) if study.objective.mixing else []

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from optimizer.district import District, Floats
+from optimizer.errors import StudyError
 from optimizer.rules import Rule
 
 if TYPE_CHECKING:
@@ -19,6 +20,11 @@ def most_floor_area(district: District, rules: Sequence[Rule]) -> Floats:
 
     The programme's upper bounds, or what parcels can hold where it gives none: the larger of today's floor area
     and what the floor-area ratio (or the storeys that fit) allows.
+
+    Raises
+    ------
+    StudyError
+        When it is none.
     """
     d = district
     storeys = (d.plate[:, None] * d.storey_limit).max(axis=1)
@@ -29,6 +35,11 @@ def most_floor_area(district: District, rules: Sequence[Rule]) -> Floats:
     most = np.full(len(d.uses) + 1, capacity)
     for rule in rules:
         most = np.minimum(most, rule.most_floor_area(d))
+    if most[-1] <= 0:
+        raise StudyError(
+            "the programme allows no floor area at all (max_today counts from today's, and 0 m² may stand here today); "
+            "give the programme a max_floor_area"
+        )
     return np.asarray(np.minimum(most, most[-1]))
 
 

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import datetime
-import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib import resources
 from typing import TYPE_CHECKING, Any
 
 import geopandas as gpd
-import matplotlib as mpl
 import numpy as np
 from markupsafe import Markup
 
@@ -20,7 +18,7 @@ from optimizer.flows import has_flows
 from optimizer.indices import index_rows
 from optimizer.laws import MEASURES
 from optimizer.pages import STYLE, inline, pages
-from optimizer.plan_figures import linkage_figure, plan_figure, storeys_figure, walks_figure
+from optimizer.plan_figures import inked, linkage_figure, plan_figure, storeys_figure, walks_figure
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -315,9 +313,7 @@ def _figures(
 
 def _inline(figure: Figure, caption: str) -> Markup:
     """Return a figure whose text stays text, in the page's font, with its caption for those who cannot see it."""
-    with mpl.rc_context({"svg.fonttype": "none"}), warnings.catch_warnings():
-        # Letters that the measuring font lacks, such as Chinese ones, are drawn by the reader's.
-        warnings.filterwarnings("ignore", "Glyph .* missing from", UserWarning)
+    with inked():
         svg = inline(figure)
     label = Markup('<svg role="img" aria-label="{}"').format(caption)
     return Markup(svg.replace("<svg", label, 1))

@@ -23,8 +23,9 @@ import json
 import os
 import platform
 import tomllib
-from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from collections import deque
+from collections.abc import Callable, Generator, Iterator, Mapping
+from concurrent.futures import FIRST_COMPLETED, CancelledError, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -58,6 +59,13 @@ Say = Callable[[str], None]
 CELLS = "cells"
 LOCK = "running"
 VERSIONS = ("pulp", "highspy", "geopandas", "shapely", "numpy", "scipy")
+ROW = (
+    *("cell", "district", "ruleset", "seed", "status", "message", "upstairs", "python", "parcels", "sites", "inputs"),
+    *("score", "bound", "gap", "seconds", "solver", "proximity", "demand_met_upstairs", "next_door_up_to_50_m"),
+    *("50_to_400_m", "further", "not_met", "mixing_by_building", "mixing_by_block", "mixing_by_neighbourhood"),
+    *("floor_area_ratio", "jobs", "homes"),
+)
+"""Columns of the table, but for those that end in ``_m2`` or begin with ``before_`` or ``version_``."""
 SUMMED = ("proximity", "mixing_by_building", "mixing_by_neighbourhood", "floor_area_m2", "jobs", "homes")
 """Indices whose means stand in the ranking."""
 
@@ -146,9 +154,8 @@ def read_benchmark(file: Path) -> Benchmark:
         raise StudyError(f"{file}: {'.'.join(at)}: {told}") from None
     if asked.baseline is not None:
         known_name(asked.baseline, asked.rulesets, f"{file}: baseline")
-    reserved = ("district", "ruleset", "seed", "cell", "status")
     for name in asked.parameters:
-        if name in reserved:
+        if name in ROW or name.endswith("_m2") or name.startswith(("before_", "version_")):
             raise StudyError(f"{file}: parameters.{name}: that is a column already; take another name")
     return asked
 
@@ -172,21 +179,28 @@ def cells(asked: Benchmark) -> list[Cell]:
             own.pop("streets", None)
         own = _varied(own, {"without": part.without}, f"districts.{name}")
         own = with_reference(load_study(own), read_district(load_study(own), *_made(parcels))).to_dict()
-        data = _digest(base, parcels)
+        data = "" if parcels is None else f"synthetic {parcels[0]} {parcels[1]}"
         options = [
-            [(key, parameter.key, value) for value in parameter.values] for key, parameter in asked.parameters.items()
+            [
+                (key, parameter.key, value, shown)
+                for value, shown in zip(parameter.values, _shown(parameter), strict=True)
+            ]
+            for key, parameter in asked.parameters.items()
         ]
         for ruleset, seed, *chosen in itertools.product(asked.rulesets, asked.seeds, *options):
             where = f"rulesets.{ruleset} in {name}"
             values = _varied(own, asked.rulesets[ruleset], where)
-            for key, path, value in chosen:
-                _set(values, path, value, f"parameters.{key}.key")
+            reference = values["objective"]["reference"]
+            # A use that the rule set adds may be all there is.
+            reference["uses"] = {**dict.fromkeys(values.get("uses", {}), reference["total"]), **reference["uses"]}
             values["solve"] = {**values.get("solve", {}), "threads": 1, **asked.solve, "seed": seed}
+            for key, path, value, _ in chosen:
+                _set(values, path, value, f"parameters.{key}.key")
             try:
                 study = load_study(values, base.folder).to_dict()
             except StudyError as error:
                 raise StudyError(f"{where}: {error}") from None
-            facts = {"district": name, "ruleset": ruleset, **{key: value for key, _, value in chosen}, "seed": seed}
+            facts = {"district": name, "ruleset": ruleset, **{key: shown for key, _, _, shown in chosen}, "seed": seed}
             found.append(Cell(_named(study, data), facts, study, parcels))
     names = [cell.name for cell in found]
     for cell in found:
@@ -201,33 +215,35 @@ def _made(parcels: tuple[int, int] | None) -> tuple[gpd.GeoDataFrame | None, gpd
     return (None, None) if parcels is None else synthetic_district(*parcels)
 
 
-def _digest(study: Study, parcels: tuple[int, int] | None) -> str:
-    """Return what stands for the data of a district: the digests of its files, or how it is made up."""
-    if parcels is not None:
-        return f"synthetic {parcels[0]} {parcels[1]}"
-    return " ".join(f"{sha256(file)}" for file in _files(study.to_dict()) if file.is_file())
-
-
-def _files(values: Any) -> Iterator[Path]:
-    """Yield the files that a study names."""
-    if isinstance(values, dict):
-        for key, item in values.items():
-            if key == "file" and isinstance(item, str):
-                yield Path(item)
-            else:
-                yield from _files(item)
+def _shown(parameter: Parameter) -> list[Any]:
+    """Return a parameter's values as a column of a table holds them: numbers, or texts; all else as JSON."""
+    for kind in (bool, (int, float), str):
+        if all(isinstance(value, kind) and (kind is bool or not isinstance(value, bool)) for value in parameter.values):
+            return parameter.values
+    return [json.dumps(value, ensure_ascii=False) for value in parameter.values]
 
 
 def _named(study: Values, data: str) -> str:
-    """Return a cell's name: a digest of its study without the places of files, its data and the program's version."""
+    """Return a cell's name: a digest of its study, of what its files hold, how parcels are made up, and the program's version."""
 
     def bare(item: Any) -> Any:
         if isinstance(item, dict):
-            return {key: Path(value).name if key == "file" else bare(value) for key, value in item.items()}
+            return {key: _content(value) if key == "file" else bare(value) for key, value in item.items()}
         return [bare(part) for part in item] if isinstance(item, list) else item
 
     text = json.dumps([bare(study), data, __version__], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def _content(file: Any) -> str:
+    """Return what stands for a file: a digest of what it holds, wherever it is; its name where it is missing."""
+    place = Path(str(file))
+    return _digest(place, place.stat().st_mtime_ns) if place.is_file() else place.name
+
+
+@cache
+def _digest(file: Path, _changed: int) -> str:
+    return sha256(file)
 
 
 def _varied(own: Values, variant: Values, where: str) -> Values:
@@ -245,8 +261,11 @@ def _set(values: Values, path: str, value: Any, where: str) -> None:
     first, *rest = path.split(".")
     place: Any = values
     if first == "rules" and len(rest) > 1:
-        rules = {str(rule.get("name") or rule["kind"]): rule for rule in values.get("rules", [])}
+        labels = [str(rule.get("name") or rule["kind"]) for rule in values.get("rules", [])]
+        rules = dict(zip(labels, values.get("rules", []), strict=True))
         known_name(rest[0], rules, where)
+        if labels.count(rest[0]) > 1:
+            raise StudyError(f"{where} = {path!r}: {labels.count(rest[0])} rules are called {rest[0]}; give them names")
         from optimizer.rules import rule_kinds
 
         keys = [
@@ -330,7 +349,7 @@ def run(
             draft.write_text(json.dumps(plain(row), ensure_ascii=False), encoding="utf-8")
             draft.replace(store / f"{row['cell']}.json")
             tell(f"{done} of {len(wanted)}: {_told(row)}")
-    return table(asked, folder)
+    return _table(wanted, folder)
 
 
 def _told(row: Values) -> str:
@@ -345,12 +364,14 @@ def _alone(folder: Path) -> Iterator[None]:
     """Make sure that no other run works in a folder while the block runs."""
     lock = folder / LOCK
     try:
-        other = int(lock.read_text())
-    except (OSError, ValueError):
-        other = 0
-    if other and psutil.pid_exists(other) and other != os.getpid():
-        raise StudyError(f"{folder}: process {other} works there; wait for it, or name another folder")
-    lock.write_text(str(os.getpid()))
+        number, began = lock.read_text().split()
+        # Numbers of processes are used again: it is the same one where it began when it says.
+        works = int(number) != os.getpid() and abs(psutil.Process(int(number)).create_time() - float(began)) < 1.0
+    except (OSError, ValueError, psutil.Error):
+        works = False
+    if works:
+        raise StudyError(f"{folder}: process {number} works there; wait for it, or name another folder")
+    lock.write_text(f"{os.getpid()} {psutil.Process().create_time()}")
     try:
         yield
     finally:
@@ -365,43 +386,79 @@ def _ready() -> None:
 
 
 def _on_cores(left: list[Cell], workers: int | None) -> Iterator[Values]:
-    """Yield rows as processes of this machine are done with them."""
-    if not left:
-        return
-    count = min(workers or os.cpu_count() or 1, len(left))
+    """Yield rows as processes of this machine are done with them; a cell whose process dies is a row that says so."""
+    waiting = deque(left)
+    while waiting:
+        suspects = yield from _at_once(waiting, workers or os.cpu_count() or 1)
+        for cell in suspects:
+            # Which of them it was that died shows when each is alone.
+            alone = deque([cell])
+            if (yield from _at_once(alone, 1)):
+                yield _lost(cell, "its process died, of memory perhaps")
+
+
+def _at_once(waiting: deque[Cell], workers: int) -> Generator[Values, None, list[Cell]]:
+    """Yield rows, some cells at a time; return the cells that were at work when a process died."""
+    count = min(workers, len(waiting))
     with ProcessPoolExecutor(count, mp_context=get_context("spawn"), initializer=_ready) as pool:
-        open_: set[Future[Values]] = set()
-        waiting = iter(left)
+        at_work: dict[Future[Values], Cell] = {}
         try:
-            while True:
-                open_ |= {pool.submit(solve_cell, cell) for cell in itertools.islice(waiting, count - len(open_))}
-                if not open_:
-                    return
-                ended, open_ = wait(open_, return_when=FIRST_COMPLETED)
+            while waiting or at_work:
+                while waiting and len(at_work) < count:
+                    cell = waiting.popleft()
+                    at_work[pool.submit(solve_cell, cell)] = cell
+                ended, _ = wait(at_work, return_when=FIRST_COMPLETED)
                 for future in ended:
-                    yield future.result()
+                    row = future.result()
+                    del at_work[future]
+                    yield row
         except BrokenProcessPool:
-            raise SolverError("a process that solved a cell died, of memory perhaps; run again to go on") from None
+            return list(at_work.values())
         except BaseException:
             for process in list((pool._processes or {}).values()):
                 process.terminate()  # what it was at is not kept
             raise
+    return []
+
+
+def _lost(cell: Cell, message: str) -> Values:
+    return {"cell": cell.name, **cell.facts, "status": "error", "message": message}
 
 
 def _on_cluster(left: list[Cell], scheduler: str) -> Iterator[Values]:
-    """Yield rows as workers of a Dask cluster are done with them; a lost worker's cell goes to another one."""
-    with connected(scheduler, os.cpu_count() or 1) as client:
-        from distributed import as_completed
+    """Yield rows as workers of a Dask cluster are done with them; a lost worker's cell goes to another one.
 
-        futures = [client.submit(solve_cell, cell, key=f"upstairs-{cell.name}", pure=False, retries=3) for cell in left]
+    Raises
+    ------
+    SolverError
+        When the cluster ends before the work does.
+    """
+    with connected(scheduler, os.cpu_count() or 1) as client:
+        from distributed import KilledWorker, as_completed
+        from distributed.client import FutureCancelledError
+
+        of = {f"upstairs-{cell.name}": cell for cell in left}
+        futures = [client.submit(solve_cell, cell, key=key, pure=False, retries=3) for key, cell in of.items()]
         for future in as_completed(futures):  # type: ignore[no-untyped-call]
-            yield future.result()
+            try:
+                row = future.result()
+            except KilledWorker:
+                row = _lost(of[future.key], "every worker that solved it died, of memory perhaps")
+            except (FutureCancelledError, CancelledError, OSError) as error:
+                raise SolverError(
+                    f"the scheduler at {scheduler} went away ({error}); rows are kept, run again to go on"
+                ) from None
+            yield row
 
 
 def table(asked: Benchmark, folder: Path) -> pd.DataFrame:
     """Return the rows of a benchmark that are there, in its own order."""
+    return _table(cells(asked), folder)
+
+
+def _table(wanted: list[Cell], folder: Path) -> pd.DataFrame:
     rows = []
-    for cell in cells(asked):
+    for cell in wanted:
         file = folder / CELLS / f"{cell.name}.json"
         if file.is_file():
             rows.append({**json.loads(file.read_text(encoding="utf-8")), **cell.facts})
@@ -424,10 +481,15 @@ def blocks(found: pd.DataFrame, asked: Benchmark) -> list[pd.DataFrame]:
 def ranking(found: pd.DataFrame, asked: Benchmark) -> pd.DataFrame:
     """Return one row a rule set: means of score and indices, and of the best and worst rank that its gaps leave.
 
-    Within a block a rule set surely beats another where its score is above the other's bound.
+    Within a block a rule set surely beats another where its score is above the other's bound. Means are over the blocks in
+    which every rule set has a plan that has one anywhere, ``blocks_in_means`` of them, so that they are of the same cells.
     """
     ranks: dict[str, list[tuple[int, int]]] = {name: [] for name in asked.rulesets}
-    for block in blocks(found, asked):
+    planning = set(found.loc[found["score"].notna(), "ruleset"]) if "score" in found else set()
+    common = [block for block in blocks(found, asked) if set(block.index) == planning]
+    if len(planning) == 1:  # it has no other to be in a block with
+        common = [found[found["score"].notna()].set_index("ruleset")]
+    for block in common if len(planning) > 1 else []:
         score, bound = block["score"].to_numpy(float), block["bound"].to_numpy(float)
         for k, name in enumerate(block.index):
             above, below = int((score > bound[k]).sum()), int((bound < score[k]).sum())
@@ -435,8 +497,10 @@ def ranking(found: pd.DataFrame, asked: Benchmark) -> pd.DataFrame:
     rows = []
     for name in asked.rulesets:
         own = found[found["ruleset"] == name]
-        planned = own[own["score"].notna()] if "score" in own else own.iloc[:0]
-        row: Values = {"ruleset": name, "cells": len(own), "with_a_plan": len(planned)}
+        having = int(own["score"].notna().sum()) if "score" in own else 0
+        parts = [block.loc[[name]] for block in common if name in block.index]
+        planned = pd.concat(parts) if parts else own.iloc[:0]
+        row: Values = {"ruleset": name, "cells": len(own), "with_a_plan": having, "blocks_in_means": len(planned)}
         row |= {"score_mean": planned["score"].mean() if len(planned) else None}
         places = np.array(ranks[name], dtype=float).reshape(-1, 2)
         row |= {"rank_best_mean": places[:, 0].mean() if len(places) else None}
@@ -463,7 +527,7 @@ def effects(found: pd.DataFrame, asked: Benchmark) -> pd.DataFrame:
         for block in blocks(found, asked):
             if name != base and {name, base} <= set(block.index):
                 own, other = block.loc[name], block.loc[base]
-                ends.append((own["score"] - other["bound"], own["bound"] - other["score"], other["score"]))
+                ends.append((own["score"] - other["bound"], own["bound"] - other["score"], abs(other["score"])))
         if not ends:
             continue
         least, most, unit = np.array(ends, dtype=float).T
@@ -476,8 +540,8 @@ def effects(found: pd.DataFrame, asked: Benchmark) -> pd.DataFrame:
                 "blocks": len(ends),
                 "least": least.mean(),
                 "most": most.mean(),
-                "least_share": (least / unit).mean(),
-                "most_share": (most / unit).mean(),
+                "least_share": (least / unit).mean() if unit.all() else None,
+                "most_share": (most / unit).mean() if unit.all() else None,
                 "surely_better": int((least > 0).sum()),
                 "surely_worse": int((most < 0).sum()),
                 "d": middle.mean() / spread if spread > 0 else None,

@@ -8,6 +8,7 @@ study's, whatever the file says of them.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -25,6 +26,8 @@ from optimizer.plan import Plan
 from optimizer.study import Study
 
 ACTIONS = ("keep", "convert", "redevelop", "clear")
+MOST_STOREYS = 500
+"""Of a building."""
 MOST_NAMED = 3
 """Parcels that a message names."""
 
@@ -117,7 +120,10 @@ def _read(file: Path, district: District) -> pd.DataFrame:
     for column in ("parcel_id", "action"):
         if column not in found:
             raise StudyError(f"{file}: no property {column}; a plan has parcel_id, action and stack on every feature")
-    if "stack" not in found and not any(str(column).startswith("floors_") for column in found.columns):
+    floors = [str(column) for column in found.columns if str(column).startswith("floors_")]
+    for column in floors:
+        known_name(column, [f"floors_{use.name}" for use in district.uses], f"{file}: property")
+    if "stack" not in found and not floors:
         raise StudyError(f"{file}: neither stack nor floors_<use> on any feature, so its floors are not known")
     ids, own = found["parcel_id"].astype(str), district.parcels["parcel_id"].tolist()
     for wrong, what in (
@@ -140,57 +146,102 @@ def _some(names: Sequence[str]) -> str:
 def _storeys(table: pd.DataFrame, district: District, study: Study) -> tuple[list[list[str]], list[str]]:
     """Return each building's uses from the ground up, one a storey, none where it is kept; and what cannot be."""
     faults: list[str] = []
-    stacks: list[list[str]] = []
-    rows = table.to_dict("records")
-    sites_on = np.bincount(district.parcel_of, minlength=len(rows))
+    stacks: list[list[str]] = [[] for _ in district.parcel_of]
+    on: dict[int, list[int]] = {}
     for s, p in enumerate(district.parcel_of.tolist()):
-        row, site = rows[p], int(district.sites["site"].iloc[s])
-        label, action = f"parcel {row['parcel_id']}, building {site}", row["action"]
+        on.setdefault(p, []).append(s)
+    for p, row in enumerate(table.to_dict("records")):
+        label, action, sites = f"parcel {row['parcel_id']}", row["action"], on.get(p, [])
+        number = {int(district.sites["site"].iloc[s]): s for s in sites}
         if action not in study.actions.allowed and action != "keep":
             faults.append(f"{label}: action {action!r} is not allowed in this study")
         if bool(district.parcels["protected"].iloc[p]) and action != "keep":
             faults.append(f"{label}: is protected and stays as it is")
-        told = row.get("stack")
-        if not isinstance(told, list):
-            told = None if action == "keep" else _by_rank(row, district, int(sites_on[p]))
-        stack = [] if action == "keep" or told is None else _laid(told, site, label, study, faults)
-        if action == "convert" and len(stack) != int(district.storeys_today[p]):
-            faults.append(f"{label}: {len(stack)} storeys converted where {int(district.storeys_today[p])} stand")
-        if action == "clear" and stack:
+        told, today = _told(row, label, district, len(sites), study), int(district.storeys_today[p])
+        faults += [f"{label}: has no building site {k}" for k in sorted({item.site for item in told} - set(number))]
+        if action == "keep":
+            faults += _unlike_today(told, label, district, p)
+            continue
+        if action == "clear" and told:
             faults.append(f"{label}: cleared, but floors stand on it")
-            stack = []
-        stacks.append(stack)
+            continue
+        if action == "redevelop" and not told:
+            faults.append(f"{label}: built anew, but has no floors")
+        for k, s in number.items():
+            stacks[s] = _laid([item for item in told if item.site == k], f"{label}, building {k}", faults)
+            if action == "convert" and (not today or len(stacks[s]) != today):
+                faults.append(f"{label}, building {k}: {len(stacks[s])} storeys converted where {today} stand")
     return stacks, faults
 
 
-def _by_rank(row: dict[str, Any], district: District, sites: int) -> list[dict[str, Any]]:
-    """Return a stack by the floors of each use, from the lowest rank up."""
-    if sites > 1:
-        raise StudyError(
-            f"parcel {row['parcel_id']} has {sites} building sites: floors_<use> does not say which floor is where; give a stack"
-        )
-    stack, storey = [], 1
+@dataclass(frozen=True)
+class _Item:
+    """Storeys of one use in a building."""
+
+    site: int
+    use: str
+    first: int
+    last: int
+
+
+def _told(row: dict[str, Any], label: str, district: District, sites: int, study: Study) -> list[_Item]:
+    """Return what a feature says of a parcel's floors: its stack, or the floors of each use from the lowest rank up."""
+    stack = row.get("stack")
+    if isinstance(stack, str):  # as formats without lists hold it
+        try:
+            stack = json.loads(stack)
+        except ValueError:
+            raise StudyError(f"{label}: its stack is text that is no JSON list: {stack[:60]!r}") from None
+    if isinstance(stack, list):
+        return [_item(item, label, study) for item in stack]
+    items, storey = list[_Item](), 1
     for use in sorted(district.uses, key=lambda use: use.rank):
         count = row.get(f"floors_{use.name}")
-        number = 0 if count is None or pd.isna(count) else int(count)
-        if number > 0:
-            stack.append({"site": 1, "use": use.name, "from": storey, "to": storey + number - 1})
+        number = 0 if count is None or count != count else _whole(count, f"{label}: floors_{use.name}")
+        if number:
+            items.append(_Item(1, use.name, storey, storey + number - 1))
             storey += number
-    return stack
+    if sites > 1 and row["action"] == "keep":
+        return []  # today's buildings
+    if items and sites > 1:
+        raise StudyError(
+            f"{label} has {sites} building sites: floors_<use> does not say which floor is where; give a stack"
+        )
+    return items
 
 
-def _laid(stack: Sequence[Any], site: int, label: str, study: Study, faults: list[str]) -> list[str]:
+def _item(item: Any, label: str, study: Study) -> _Item:
+    if not isinstance(item, dict) or not {"use", "from", "to"} <= set(item):
+        raise StudyError(f"{label}: an item of its stack is not {{ site, use, from, to }}: {str(item)[:80]}")
+    known_name(str(item["use"]), list(study.uses), f"{label}: use")
+    site, first, last = (_whole(item.get(key, 1), f"{label}: {key} of its stack") for key in ("site", "from", "to"))
+    return _Item(site, str(item["use"]), first, last)
+
+
+def _whole(value: Any, key: str) -> int:
+    """Return a number of storeys."""
+    known = isinstance(value, (int, float)) and not isinstance(value, bool) and 0 <= value <= MOST_STOREYS
+    if not known or value != int(value):
+        raise StudyError(f"{key} = {str(value)[:40]}: a whole number from 0 to {MOST_STOREYS} is expected")
+    return int(value)
+
+
+def _unlike_today(told: Sequence[_Item], label: str, district: District, p: int) -> list[str]:
+    """Return what a kept parcel's floors have that today's building does not."""
+    stands = {use.name for use, area in zip(district.uses, district.existing[p], strict=True) if area > 0}
+    storeys = int(district.storeys_today[p])
+    other = sorted({item.use for item in told} - stands)
+    found = [f"{label}: kept, but today's building has no {use}" for use in other]
+    if max((item.last for item in told), default=0) > storeys:
+        found.append(f"{label}: kept, but has more than the {storeys} storeys that stand")
+    return found
+
+
+def _laid(items: Sequence[_Item], label: str, faults: list[str]) -> list[str]:
     """Return one building's uses from the ground up; storeys that leave gaps or overlap are faults."""
     storeys: list[str] = []
-    for item in stack:
-        try:
-            at, use, first, last = int(item.get("site", 1)), str(item["use"]), int(item["from"]), int(item["to"])
-        except (KeyError, TypeError, ValueError, AttributeError):
-            raise StudyError(f"{label}: an item of its stack is not {{ site, use, from, to }}: {item!r}") from None
-        if at != site:
-            continue
-        known_name(use, list(study.uses), f"{label}: use")
-        if first != len(storeys) + 1 or last < first:
+    for item in sorted(items, key=lambda item: item.first):
+        if item.first != len(storeys) + 1 or item.last < item.first:
             faults.append(f"{label}: storeys do not follow one another")
-        storeys += [use] * max(last - first + 1, 0)
+        storeys += [item.use] * max(item.last - item.first + 1, 0)
     return storeys

@@ -281,6 +281,47 @@ def test_what_has_no_order_is_said():
         frontier(asked, ["jobs", "mixing"], None, lots(2), in_order=1.0)
 
 
+def test_all_points_are_exact_whatever_gap_the_study_asks_for():
+    frame = lots(
+        4, columns=2, storeys=[2, 0, 1, 1], gfa_homes=[0.0, 0.0, 0.0, 240.0], gfa_making=[480.0, 0.0, 240.0, 0.0]
+    )
+    rules = [{"kind": "programme", "max_floor_area": 3000}]
+    rough = study(rules=rules, objective=OBJECTIVE, solve={"gap": 0.2})
+    fronts = [
+        frontier(asked, ["mixing", "homes"], None, frame) for asked in (rough, study(rules=rules, objective=OBJECTIVE))
+    ]
+    shares = [np.array([p.shares for p in front.points]) for front in fronts]
+    assert shares[0] == pytest.approx(shares[1], abs=1e-6) and all(front.complete for front in fronts)
+
+
+def test_axes_are_over_what_the_rules_allow_whatever_scores_are_divided_by():
+    frame = lots(3)
+    small = {"total": 500.0, "uses": dict.fromkeys(NAMES, 500.0)}
+    fronts = [
+        frontier(study(objective=o), ["jobs", "homes"], None, frame)
+        for o in (OBJECTIVE, OBJECTIVE | {"reference": small})
+    ]
+    shares = [np.array([p.shares for p in front.points]) for front in fronts]
+    assert len(shares[0]) > 2 and shares[0] == pytest.approx(shares[1], abs=1e-6)
+    assert max(high for front in fronts for _, high in front.ideal) <= 1 + 1e-9
+
+
+def test_a_level_may_be_reached_but_for_a_hair():
+    frame = lots(3, storeys=[4, 4, 1], gfa_homes=[960.0, 960.0, 0.5], gfa_making=0.0)
+    front = frontier(study(objective=OBJECTIVE), ["jobs", "demolished"], None, frame)
+    assert len(front.points) > 1
+
+
+def test_a_wish_is_a_finite_number():
+    with pytest.raises(StudyError, match="finite"):
+        frontier(study(objective=OBJECTIVE), ["mixing", "homes"], 2, lots(2), wishes={"mixing": 0.5, "homes": math.nan})
+
+
+def test_where_nothing_is_allowed_there_is_no_front():
+    with pytest.raises(StudyError, match="allows no floor area at all"):
+        frontier(study(rules=[{"kind": "programme", "max_today": 1.2}]), ["mixing", "homes"], 2, lots(2))
+
+
 def test_a_study_that_no_plan_satisfies_has_no_front():
     asked = study(rules=[{"kind": "programme", "min_floor_area": 1e6}], objective=OBJECTIVE)
     with pytest.raises(InfeasibleError, match="instead of at least"):

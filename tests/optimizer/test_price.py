@@ -11,7 +11,7 @@ import optimizer
 from geodata.synthetic import synthetic_district
 from optimizer.cli import app
 from optimizer.district import read_district
-from optimizer.errors import StudyError
+from optimizer.errors import SolverError, StudyError
 from optimizer.outcomes import PRICES, write_prices
 from optimizer.plan import Plan
 from optimizer.price import Answer, Change, _compared, changes, price, with_reference
@@ -168,6 +168,23 @@ def test_answers_learn_from_one_another_and_gaps_are_respected():
     assert (dropped.least, dropped.most) == (0.0, pytest.approx(0.06))
     assert looser.answer.low == 0.52 and stricter.answer.high == 0.58
     assert (stricter.least, stricter.most) == (pytest.approx(-0.06), 0.0)
+
+
+def test_a_change_that_cannot_be_asked_is_a_row_and_the_others_stay(monkeypatch):
+    from optimizer import price as module
+
+    real = module.solve_district
+
+    def broken(asked, *rest, **given):
+        if not asked.rules:
+            raise SolverError("the wheel came off")
+        return real(asked, *rest, **given)
+
+    monkeypatch.setattr(module, "solve_district", broken)
+    found = price(study(rules=RULES[:1]), random_lots(np.random.default_rng(1), 4))
+    dropped = found.table[found.table["change"] == "dropped"].iloc[0]
+    assert dropped["status"] == "error" and "the wheel came off" in dropped["verdict"]
+    assert (found.table["status"] == "optimal").sum() >= 2
 
 
 def test_table_and_figure_are_written_and_nothing_of_others_is_replaced(tmp_path):

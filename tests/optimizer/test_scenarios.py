@@ -9,10 +9,14 @@ import sys
 import time
 from pathlib import Path
 
+import geopandas as gpd
 import numpy as np
 import pandas as pd
+import psutil
 import pytest
+import shapely
 
+from optimizer import scenarios
 from optimizer.errors import SolverError, StudyError
 from optimizer.outcomes import BENCH, write_bench, write_report
 from optimizer.scenarios import LOCK, cells, effects, pareto, ranking, read_benchmark, run, solve_cell
@@ -195,6 +199,9 @@ def test_a_scheduler_that_does_not_answer_is_said_soon_and_work_is_kept(file, tm
         ("values = [1.1, 1.4]", "values = [1.1, 1.1]", "one and the same"),
         ('"terms.toml"', '"term.toml"', "no such study"),
         ("[parameters.intensity]", "[parameters.district]", "column already"),
+        ("[parameters.intensity]", "[parameters.homes]", "column already"),
+        ("[parameters.intensity]", "[parameters.before_far]", "column already"),
+        ('kind = "share", uses', 'kind = "programme", max_jobs = 9 }, { kind = "share", uses', "2 rules are called"),
         ('name = "Rules', "name = Rules", "not valid TOML"),
     ],
 )
@@ -206,14 +213,58 @@ def test_a_misspelt_file_is_answered_with_the_nearest_name(old, new, said, file)
 
 def test_two_runs_do_not_share_a_folder(file, tmp_path):
     (tmp_path / "out").mkdir()
-    (tmp_path / "out" / LOCK).write_text(str(os.getppid()))
+    parent = psutil.Process(os.getppid())
+    (tmp_path / "out" / LOCK).write_text(f"{parent.pid} {parent.create_time()}")
     with pytest.raises(StudyError, match="works there"):
         run(read_benchmark(file), tmp_path / "out")
-    (tmp_path / "out" / LOCK).write_text("4194999")  # killed long ago
+    (tmp_path / "out" / LOCK).write_text(f"{parent.pid} 5.0")  # killed long ago, and its number used again
     small = FILE.replace("values = [1.1, 1.4]", "values = [1.1]")
     start, end = small.index("[districts.seven]"), small.index("[rulesets.free]")
     file.write_text(small[:start] + small[end : small.index("[rulesets.homes]")] + small[small.index("[parameters") :])
     assert len(run(read_benchmark(file), tmp_path / "out", workers=1)) == 1
+
+
+def test_a_cell_is_named_by_what_its_files_hold(file, tmp_path):
+    ways = gpd.GeoDataFrame(geometry=[shapely.LineString([(0, 0), (9, 9)])], crs="EPSG:32619")
+    ways.to_file(tmp_path / "ways.gpkg")
+    text = FILE.replace("[rulesets.free]", '[rulesets.free]\nstreets = { file = "ways.gpkg" }', 1)
+    file.write_text(text)
+    before = [cell.name for cell in cells(read_benchmark(file))]
+    assert before == [cell.name for cell in cells(read_benchmark(file))]
+    ways.geometry = [shapely.LineString([(0, 0), (9, 8)])]
+    ways.to_file(tmp_path / "ways.gpkg")
+    after = [cell.name for cell in cells(read_benchmark(file))]
+    free = [cell.facts["ruleset"] == "free" for cell in cells(read_benchmark(file))]
+    assert [a != b for a, b in zip(before, after)] == free
+
+
+def test_values_of_no_one_kind_are_text_and_solve_may_vary(file):
+    file.write_text(FILE.replace("rules.programme.max_today", "solve.gap").replace("[1.1, 1.4]", "[0.1, 0.2]"))
+    found = cells(read_benchmark(file))
+    assert sorted({cell.study["solve"]["gap"] for cell in found}) == [0.1, 0.2]
+    mixed = '[["keep", "redevelop"], ["keep", "convert"]]'
+    file.write_text(FILE.replace("rules.programme.max_today", "actions.allowed").replace("[1.1, 1.4]", mixed))
+    shown = {cell.facts["intensity"] for cell in cells(read_benchmark(file))}
+    assert shown == {'["keep", "redevelop"]', '["keep", "convert"]'}
+
+
+def test_a_cell_whose_process_dies_is_a_row_and_the_others_are_solved(file, tmp_path, monkeypatch):
+    asked = read_benchmark(file)
+    few = [cell for cell in cells(asked) if cell.facts["district"] == "six" and cell.facts["ruleset"] != "impossible"][
+        :3
+    ]
+    monkeypatch.setattr(scenarios, "solve_cell", _dies_of_homes)
+    rows = {row["cell"]: row for row in scenarios._on_cores(few, 2)}
+    assert len(rows) == 3
+    for cell in few:
+        died = cell.facts["ruleset"] == "homes"
+        assert ("process died" in rows[cell.name]["message"]) == died
+
+
+def _dies_of_homes(cell):
+    if cell.facts["ruleset"] == "homes":
+        os._exit(9)
+    return {"cell": cell.name, **cell.facts, "status": "optimal", "message": ""}
 
 
 def _table(rows):
@@ -247,6 +298,7 @@ ROWS = [
 def test_ranks_and_effects_are_intervals_found_by_hand(file):
     asked, found = read_benchmark(file), _table(ROWS)
     ranked = ranking(found, asked).set_index("ruleset")
+    assert ranked["blocks_in_means"].tolist() == [2, 2, 0]
     # In six, free surely beats homes; in seven either may be first.
     assert ranked.loc["free", ["rank_best_mean", "rank_worst_mean"]].tolist() == [1.0, 1.5]
     assert ranked.loc["homes", ["rank_best_mean", "rank_worst_mean"]].tolist() == [1.5, 2.0]
@@ -258,6 +310,14 @@ def test_ranks_and_effects_are_intervals_found_by_hand(file):
     middle = (np.array(least) + np.array(most)) / 2
     assert effect["d"] == pytest.approx(middle.mean() / middle.std(ddof=1))
     assert pareto(found).tolist() == [True, True, False, True, False]
+    # Where homes have no plan, neither is in the means; below 0 what is better is still better.
+    found.loc[4, ["score", "bound"]] = np.nan
+    again = ranking(found, asked).set_index("ruleset")
+    assert again["blocks_in_means"].tolist() == [1, 1, 0]
+    assert again.loc["free", "score_mean"] == 0.50 and again.loc["homes", "score_mean"] == 0.40
+    below = _table([("six", "free", -0.20, -0.19, 0.5, 0.5), ("six", "homes", -0.10, -0.09, 0.6, 0.4)])
+    effect = effects(below, asked).iloc[0]
+    assert effect["surely_better"] == 1 and effect["least_share"] > 0
 
 
 def test_tables_figures_and_report_are_written_and_text_stays_text(file, tmp_path):

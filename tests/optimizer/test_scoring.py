@@ -85,6 +85,14 @@ def test_the_order_of_storeys_is_the_files_own(features, tmp_path):
         (lambda p: p["stack"].append({"site": 1, "use": "shops", "from": 9, "to": 9}), "do not follow one another"),
         (lambda p: p["stack"].append({"site": 1, "use": "shops", "from": 3, "to": 40}), "breaks it"),
         (lambda p: p.update(action="convert"), "storeys converted where"),
+        (lambda p: p["stack"][0].update(site=7), "has no building site 7"),
+        (lambda p: p.update(stack=[]), "built anew, but has no floors"),
+        (lambda p: p.update(stack=None), "built anew, but has no floors"),
+        (
+            lambda p: p.update(action="keep", stack=[{"use": "shops", "from": 1, "to": 1}]),
+            "today's building has no shops",
+        ),
+        (lambda p: p.update(action="keep", stack=[{"use": "making", "from": 1, "to": 9}]), "than the"),
     ],
 )
 def test_faults_are_found(change, said, features, tmp_path):
@@ -94,6 +102,29 @@ def test_faults_are_found(change, said, features, tmp_path):
     found = judged(data, tmp_path)
     assert any(said in fault for fault in found.faults), found.faults
     assert "no plan of this study" in found.sentence
+
+
+def test_a_stack_as_text_is_the_same_plan(plan, features, tmp_path):
+    for feature in features["features"]:
+        feature["properties"]["stack"] = json.dumps(feature["properties"]["stack"])
+    assert judged(features, tmp_path).audit.objective == pytest.approx(plan.result["objective"], abs=1e-9)
+
+
+def _built(**stack):
+    def change(data):
+        built = next(f for f in data["features"] if f["properties"]["action"] == "redevelop")
+        built["properties"]["stack"][0].update(stack)
+
+    return change
+
+
+def _floors(**counts):
+    def change(data):
+        for feature in data["features"]:
+            feature["properties"].pop("stack")
+            feature["properties"].update(counts)
+
+    return change
 
 
 def _without(key):
@@ -109,6 +140,15 @@ def _without(key):
         (lambda d: d["features"][0]["properties"].update(parcel_id="X"), "no parcel of the study"),
         (lambda d: d["features"][0]["properties"].update(action="keeep"), "did you mean 'keep'"),
         (lambda d: d.update(features=3), "not a GeoJSON"),
+        (_built(to=2.5), "a whole number from 0 to"),
+        (_built(to=2_000_000_000), "a whole number from 0 to"),
+        (_built(to=float("inf")), "a whole number from 0 to"),
+        (_built(site="one"), "a whole number from 0 to"),
+        (_floors(floors_homes=-3), "a whole number from 0 to"),
+        (_floors(floors_homes="three"), "a whole number from 0 to"),
+        (_floors(floors_homes=[3, 4]), "a whole number from 0 to"),
+        (_floors(floors_hoems=3), "did you mean 'floors_homes'"),
+        (lambda d: d["features"][0]["properties"].update(stack="[1"), "no JSON list"),
         (
             lambda d: d["features"][0]["properties"].update(
                 action="redevelop", stack=[{"use": "hom", "from": 1, "to": 1}]
