@@ -124,8 +124,10 @@ function upstairs(map, data) {
     });
     if (!built.length) return el("p", { text: t("No building") });
     const gap = 4, wide = sum(built.map(b => b.width)) + gap * (built.length + 1);
+    /* Up to three buildings fill the width; of more, one scrolls along. */
+    const seen = Math.min(wide, 3 * Math.max(...built.map(b => b.width)) + 4 * gap);
     const high = Math.max(12, ...built.map(b => b.height)) * 1.06;
-    const size = Math.min((Math.min(400, map.getSize().x) - 80) / wide, 300 / high), sx = v => v * size;
+    const size = Math.min((Math.min(400, map.getSize().x) - 80) / seen, 300 / high), sx = v => v * size;
     const ns = "http://www.w3.org/2000/svg";
     const svg = (tag, attributes, ...children) => {
       const node = document.createElementNS(ns, tag);
@@ -156,7 +158,17 @@ function upstairs(map, data) {
       svg("line", { x1: left - 4, x2: left, y1: sx(high - m), y2: sx(high - m), stroke: "#444" }),
       svg("text", { x: left - 6, y: sx(high - m) + 4, "text-anchor": "end", class: "up-small", text: m + " m" }));
     drawn.append(svg("line", { x1: left, x2: left + sx(wide), y1: sx(high), y2: sx(high), stroke: "#444", "stroke-width": 2 }));
-    return drawn;
+    return el("div", { class: "up-scroll" }, drawn);
+  }
+  function floors(i) {
+    const sites = {};
+    p.stack[i].forEach(s => (sites[s[0]] = sites[s[0]] || []).push(s));
+    const lists = Object.entries(sites).map(([site, list]) => [site, el("ol", { class: "up-floors" }, list.slice().reverse().map(s => el("li", {},
+      el("i", { style: "background:" + uses[s[1]].colour }), el("span", { text: uses[s[1]].label }),
+      el("span", { text: storeys(s[2], s[3]) }), el("span", { text: number(s[4]) + " m²" }),
+      el("span", { text: uses[s[1]].jobs ? put("{n} jobs", { n: number(uses[s[1]].jobs * s[4]) }) : uses[s[1]].homes ? put("{n} homes", { n: number(uses[s[1]].homes * s[4]) }) : "" }))))]);
+    return lists.length < 2 ? lists.map(([, list]) => list) : lists.map(([site, list], k) =>
+      el("details", k ? {} : { open: "" }, el("summary", { text: put("building {n}", { n: site }) }), list));
   }
   function upstream(i) {
     /* What floors draw on: [linkage, m² served in the building, m² served elsewhere, m² not served]. */
@@ -191,10 +203,7 @@ function upstairs(map, data) {
     section.replaceChildren(...[
       el("button", { class: "up-close", type: "button", "aria-label": t("Close"), text: "×", onclick: () => { shut(); if (before && before.focus) before.focus(); } }),
       el("h2", { text: put("Parcel {id}", { id: p.id[i] }) }), el("p", { text: facts.join("; ") }), drawing(i),
-      el("ol", { class: "up-floors" }, p.stack[i].slice().reverse().map(s => el("li", {},
-        el("i", { style: "background:" + uses[s[1]].colour }), el("span", { text: uses[s[1]].label }),
-        el("span", { text: storeys(s[2], s[3]) }), el("span", { text: number(s[4]) + " m²" }),
-        el("span", { text: uses[s[1]].jobs ? put("{n} jobs", { n: number(uses[s[1]].jobs * s[4]) }) : uses[s[1]].homes ? put("{n} homes", { n: number(uses[s[1]].homes * s[4]) }) : "" })))),
+      ...floors(i),
       links.length ? el("h3", { text: t("What its floors draw on") }) : null, links.length ? el("ul", {}, links) : null,
       rows.length ? el("table", { class: "up-table" }, el("tr", {}, el("th", { text: t("Floor area, m²") }), el("th", { text: t("today") }), el("th", { text: t("plan") })),
         rows.map(([u, a, b]) => el("tr", {}, el("td", { text: u.label }), el("td", { text: number(a) }), el("td", { text: number(b) })))) : null].filter(part => part));

@@ -1,8 +1,12 @@
 """The map as a browser shows it: views, legends that count, sections, flows, and names that do no harm."""
 
+import http.server
 import json
 import re
 import subprocess
+import threading
+import time
+import urllib.parse
 
 import geopandas as gpd
 import numpy as np
@@ -158,6 +162,22 @@ def test_the_section_shows_storeys_from_the_ground_up_to_scale(tmp_path):
         "Homes & <b>more</b>, storeys 3–5 draws on Making: in the building, storeys 1–2: 500 m²; elsewhere within reach: 100 m²"
     ]
     assert "FAR 2.5 of 2.5" in found["about"][0] and "20 jobs; 15 homes" in found["about"][0]
+
+
+def test_many_buildings_of_a_parcel_stay_to_scale_side_by_side(tmp_path):
+    stack = [{"site": k, "use": "making", "from": 1, "to": 2, "gfa_m2": 800.0} for k in range(1, 9)]
+    script = """
+      upstairsMap.open(0);
+      const widths = [...document.querySelectorAll(".up-drawing rect")].map(r => +r.getAttribute("width"));
+      const heights = [...document.querySelectorAll(".up-drawing rect")].map(r => +r.getAttribute("height"));
+      return [widths.length, widths[0] / heights[0], document.querySelectorAll(".up-floors").length,
+        [...document.querySelectorAll(".up-section details")].map(d => d.open)];
+    """
+    answer, errors = look(drawn(plan(stack=[stack, []])), tmp_path, script)
+    assert errors == []
+    count, ratio, lists, open_ = answer["found"]
+    assert count == 16 and lists == 8 and open_ == [True] + [False] * 7
+    assert ratio == pytest.approx(20 / 5)  # a floor of 400 m² is 20 m wide, 5 m high
 
 
 def test_names_are_shown_and_never_run(tmp_path):
@@ -387,3 +407,59 @@ def test_colours_of_actions_are_told_apart_by_the_colour_blind():
         lab = np.stack([116 * f[:, 1] - 16, 500 * (f[:, 0] - f[:, 1]), 200 * (f[:, 1] - f[:, 2])], axis=1)
         apart = np.linalg.norm(lab[:, None] - lab[None], axis=2)[np.triu_indices(len(lab), 1)]
         assert apart.min() > 10, name
+
+
+@pytest.mark.slow
+def test_13_000_parcels_open_soon_and_are_dragged_smoothly(tmp_path):
+    count = 13_000
+    column, line = np.arange(count) % 130, np.arange(count) // 130
+    x, y = 500_000 + 25.0 * column, 5_300_000 + 25.0 * line
+    rows = plan().iloc[[0] * count].reset_index(drop=True)
+    rows["parcel_id"] = [f"P{k:05d}" for k in range(count)]
+    chart = drawn(rows.set_geometry(shapely.box(x, y, x + 20, y + 20), crs="EPSG:32632"))
+    told = []
+
+    class Listener(http.server.BaseHTTPRequestHandler):
+        def do_GET(self):
+            told.append(json.loads(urllib.parse.unquote(self.path[2:])))
+            self.send_response(200)
+            self.end_headers()
+
+        def log_message(self, *words):
+            pass
+
+    server = http.server.HTTPServer(("127.0.0.1", 0), Listener)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    # What a drag does with every move of the mouse, for three seconds.
+    script = f"""<script>addEventListener("load", () => requestAnimationFrame(() => requestAnimationFrame(() => {{
+      const opened = performance.now(), map = upstairsMap.map;
+      let frames = 0;
+      const step = () => {{
+        frames++;
+        const spent = performance.now() - opened;
+        if (spent > 3000) return fetch("http://127.0.0.1:{server.server_address[1]}/?" + encodeURIComponent(JSON.stringify([opened, 1000 * frames / spent])), {{ mode: "no-cors" }});
+        map._rawPanBy(L.point(6, 3));
+        map.fire("move");
+        requestAnimationFrame(step);
+      }};
+      step();
+    }})));</script>"""
+    file = tmp_path / "map.html"
+    file.write_text(chart.get_root().render().replace("</html>", script + "</html>"), encoding="utf-8")
+    assert file.stat().st_size < 15e6
+    flags = ["--headless", "--no-sandbox", "--disable-gpu", "--window-size=1300,850"]
+    browser = subprocess.Popen(
+        ["chromium", *flags, f"file://{file}"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    try:
+        until = time.monotonic() + 60
+        while not told and time.monotonic() < until:
+            time.sleep(0.1)
+    finally:
+        browser.kill()
+        browser.wait()
+        server.shutdown()
+        server.server_close()
+    (opened, rate) = told[0]
+    print(f"opened in {opened / 1000:.1f} s, {rate:.0f} frames/s, {file.stat().st_size / 1e6:.1f} MB")
+    assert opened < 5000 and rate > 30
