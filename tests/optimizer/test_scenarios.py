@@ -49,14 +49,14 @@ baseline = "free"
 [solve]
 gap = 0.001
 work_limit = 40
-[districts.six]
+[districts.three]
 study = "terms.toml"
-parcels = 6
+parcels = 3
 seed = 1
-[districts.seven]
+[districts.four]
 study = "terms.toml"
 without = ["stock"]
-parcels = 7
+parcels = 4
 seed = 2
 [rulesets.free]
 [rulesets.homes]
@@ -74,6 +74,10 @@ def file(tmp_path):
     (tmp_path / "terms.toml").write_text(TERMS)
     (tmp_path / "bench.toml").write_text(FILE)
     return tmp_path / "bench.toml"
+
+
+SHORT = FILE[: FILE.index("[districts.four]")] + FILE[FILE.index("[rulesets.free]") :]
+"""One district alone."""
 
 
 def bare(found):
@@ -107,6 +111,7 @@ def test_every_cell_has_its_row_and_what_fails_says_why(file, tmp_path):
 
 
 def test_a_run_that_is_killed_at_random_times_ends_with_the_same_table(file, tmp_path):
+    file.write_text(SHORT)
     whole = run(read_benchmark(file), tmp_path / "whole", workers=2)
     words = [
         sys.executable,
@@ -132,7 +137,7 @@ def test_a_run_that_is_killed_at_random_times_ends_with_the_same_table(file, tmp
     assert ended.returncode == 0, ended.stderr
     assert all((tmp_path / "out/cells" / name).stat().st_mtime_ns == at for name, at in kept.items())
     found = pd.read_parquet(tmp_path / "out/table.parquet")
-    pd.testing.assert_frame_equal(bare(found), bare(whole), check_dtype=False)
+    pd.testing.assert_frame_equal(bare(found), bare(whole), check_dtype=False, rtol=2e-3)
     assert "cells" in ended.stderr
 
 
@@ -162,12 +167,10 @@ def test_ctrl_c_keeps_the_rows_and_says_how_to_go_on(file, tmp_path):
 
 
 def test_a_dask_cluster_gives_the_same_table(file, tmp_path):
-    file.write_text(
-        FILE.replace("[districts.seven]", "[districts.other]").replace("values = [1.1, 1.4]", "values = [1.1]")
-    )
+    file.write_text(SHORT.replace("values = [1.1, 1.4]", "values = [1.1]"))
     asked = read_benchmark(file)
     cores, cluster = run(asked, tmp_path / "a", workers=2), run(asked, tmp_path / "b", scheduler="local")
-    pd.testing.assert_frame_equal(bare(cores), bare(cluster))
+    pd.testing.assert_frame_equal(bare(cores), bare(cluster), rtol=2e-3)  # where bounds were heard last varies
 
 
 def test_a_scheduler_that_does_not_answer_is_said_soon_and_work_is_kept(file, tmp_path):
@@ -192,7 +195,7 @@ def test_a_scheduler_that_does_not_answer_is_said_soon_and_work_is_kept(file, tm
         ("[parameters.intensity]", "[parameter.intensity]", "did you mean 'parameters'"),
         ('baseline = "free"', 'baseline = "fre"', "did you mean 'free'"),
         ('without = ["stock"]', 'without = ["stok"]', "stok"),
-        ("parcels = 6", "parcel = 6", "did you mean 'parcels'"),
+        ("parcels = 3", "parcel = 3", "did you mean 'parcels'"),
         ('kind = "share"', 'kind = "shar"', "did you mean 'share'"),
         ("rules = [{ kind", "rule = [{ kind", "did you mean 'rules'"),
         ("gap = 0.001", "gapp = 0.001", "did you mean 'gap'"),
@@ -201,13 +204,24 @@ def test_a_scheduler_that_does_not_answer_is_said_soon_and_work_is_kept(file, tm
         ("[parameters.intensity]", "[parameters.district]", "column already"),
         ("[parameters.intensity]", "[parameters.homes]", "column already"),
         ("[parameters.intensity]", "[parameters.before_far]", "column already"),
-        ('kind = "share", uses', 'kind = "programme", max_jobs = 9 }, { kind = "share", uses', "2 rules are called"),
         ('name = "Rules', "name = Rules", "not valid TOML"),
     ],
 )
 def test_a_misspelt_file_is_answered_with_the_nearest_name(old, new, said, file):
     file.write_text(FILE.replace(old, new, 1))
     with pytest.raises(StudyError, match=said):
+        cells(read_benchmark(file))
+
+
+def test_a_rule_that_a_parameter_names_is_the_only_one_of_that_name(file):
+    two = '{ kind = "share", uses = ["housing"], min = 0.2 }, { kind = "share", uses = ["rnd"], min = 0.1 }'
+    text = FILE.replace("[rulesets.homes]\nrules = [", f"[rulesets.homes]\nrules = [{two}, ")
+    file.write_text(
+        text.replace("rules.programme.max_today", "rules.share.min")
+        .replace("[rulesets.free]\n", "")
+        .replace('"free"', '"homes"')
+    )
+    with pytest.raises(StudyError, match="3 rules are called share"):
         cells(read_benchmark(file))
 
 
@@ -218,9 +232,8 @@ def test_two_runs_do_not_share_a_folder(file, tmp_path):
     with pytest.raises(StudyError, match="works there"):
         run(read_benchmark(file), tmp_path / "out")
     (tmp_path / "out" / LOCK).write_text(f"{parent.pid} 5.0")  # killed long ago, and its number used again
-    small = FILE.replace("values = [1.1, 1.4]", "values = [1.1]")
-    start, end = small.index("[districts.seven]"), small.index("[rulesets.free]")
-    file.write_text(small[:start] + small[end : small.index("[rulesets.homes]")] + small[small.index("[parameters") :])
+    small = SHORT.replace("values = [1.1, 1.4]", "values = [1.1]")
+    file.write_text(small[: small.index("[rulesets.homes]")] + small[small.index("[parameters") :])
     assert len(run(read_benchmark(file), tmp_path / "out", workers=1)) == 1
 
 
@@ -250,9 +263,9 @@ def test_values_of_no_one_kind_are_text_and_solve_may_vary(file):
 
 def test_a_cell_whose_process_dies_is_a_row_and_the_others_are_solved(file, tmp_path, monkeypatch):
     asked = read_benchmark(file)
-    few = [cell for cell in cells(asked) if cell.facts["district"] == "six" and cell.facts["ruleset"] != "impossible"][
-        :3
-    ]
+    few = [
+        cell for cell in cells(asked) if cell.facts["district"] == "three" and cell.facts["ruleset"] != "impossible"
+    ][:3]
     monkeypatch.setattr(scenarios, "solve_cell", _dies_of_homes)
     rows = {row["cell"]: row for row in scenarios._on_cores(few, 2)}
     assert len(rows) == 3
@@ -287,11 +300,11 @@ def _table(rows):
 
 
 ROWS = [
-    ("six", "free", 0.50, 0.52, 0.5, 0.5),
-    ("six", "homes", 0.40, 0.45, 0.6, 0.4),
-    ("six", "impossible", np.nan, np.nan, np.nan, np.nan),
-    ("seven", "free", 0.50, 0.60, 0.5, 0.5),
-    ("seven", "homes", 0.52, 0.55, 0.4, 0.4),
+    ("three", "free", 0.50, 0.52, 0.5, 0.5),
+    ("three", "homes", 0.40, 0.45, 0.6, 0.4),
+    ("three", "impossible", np.nan, np.nan, np.nan, np.nan),
+    ("four", "free", 0.50, 0.60, 0.5, 0.5),
+    ("four", "homes", 0.52, 0.55, 0.4, 0.4),
 ]
 
 
@@ -299,7 +312,7 @@ def test_ranks_and_effects_are_intervals_found_by_hand(file):
     asked, found = read_benchmark(file), _table(ROWS)
     ranked = ranking(found, asked).set_index("ruleset")
     assert ranked["blocks_in_means"].tolist() == [2, 2, 0]
-    # In six, free surely beats homes; in seven either may be first.
+    # In three, free surely beats homes; in four either may be first.
     assert ranked.loc["free", ["rank_best_mean", "rank_worst_mean"]].tolist() == [1.0, 1.5]
     assert ranked.loc["homes", ["rank_best_mean", "rank_worst_mean"]].tolist() == [1.5, 2.0]
     assert ranked.loc["impossible", "with_a_plan"] == 0 and ranked.index[-1] == "impossible"
@@ -315,7 +328,7 @@ def test_ranks_and_effects_are_intervals_found_by_hand(file):
     again = ranking(found, asked).set_index("ruleset")
     assert again["blocks_in_means"].tolist() == [1, 1, 0]
     assert again.loc["free", "score_mean"] == 0.50 and again.loc["homes", "score_mean"] == 0.40
-    below = _table([("six", "free", -0.20, -0.19, 0.5, 0.5), ("six", "homes", -0.10, -0.09, 0.6, 0.4)])
+    below = _table([("three", "free", -0.20, -0.19, 0.5, 0.5), ("three", "homes", -0.10, -0.09, 0.6, 0.4)])
     effect = effects(below, asked).iloc[0]
     assert effect["surely_better"] == 1 and effect["least_share"] > 0
 
@@ -332,7 +345,7 @@ def test_tables_figures_and_report_are_written_and_text_stays_text(file, tmp_pat
         "http://creativecommons.org", ""
     )
     again = read_benchmark(tmp_path / "out/bench.toml")
-    assert Path(again.districts["six"].study) == file.parent / "terms.toml"
+    assert Path(again.districts["three"].study) == file.parent / "terms.toml"
     with pytest.raises(StudyError, match="no benchmark here"):
         write_report(tmp_path)
 
