@@ -268,7 +268,7 @@ def _how(study: Study, result: dict[str, Any], words: Language) -> list[tuple[st
 
 def _numbers(result: dict[str, Any], words: Language) -> Table:
     rows = [
-        Row((n["key"], f"{n['value']:,g}", n["unit"], n["status"], n["meaning"], n["source"]))
+        Row((n["name"], f"{n['value']:,g}", n["unit"], n["status"], n["meaning"], n["source"]))
         for n in result.get("numbers", [])
     ]
     heads = (words("number"), words("value"), words("unit"), words("status"), words("meaning"), words("source"))

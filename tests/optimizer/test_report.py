@@ -1,5 +1,6 @@
 """The report: its numbers are the result's, its text stays text, in both languages, and it prints."""
 
+import html
 import json
 import re
 import shutil
@@ -11,6 +12,7 @@ from geodata.browser import print_pdf
 from geodata.errors import GeodataError
 from geodata.language import language
 from optimizer.files import rewrite_report, write_plan
+from optimizer.rulesets import rulesets
 from tests.districts import lots, study
 
 HOSTILE = "</script><img src=x onerror=alert(1)>{{ 7 * 7 }} $x_1$"
@@ -71,6 +73,17 @@ def test_text_stays_text_figures_have_words_and_nothing_is_fetched(folder, code)
     assert not re.findall(r"<(?:script|link|iframe)", page) and "http-equiv" not in page
     fetched = re.findall(r'(?:src|href)="([^"]+)"', page)
     assert all(at.startswith(("#", "data:")) for at in fetched)
+
+
+def test_numbers_of_rule_sets_stand_there_with_source_and_status(tmp_path):
+    frame = lots(3, zone="A", storeys=[1, 0, 0], gfa_making=[240.0, 0.0, 0.0])
+    name = "vienna-productive-city"
+    kinds = {role: "making" for role in rulesets()[name].roles}
+    given = {"name": name, "roles": kinds} if kinds else {"name": name}
+    plan = optimizer.solve(study(rulesets=[given]), frame)
+    page = write_plan(plan, tmp_path / "plan").joinpath("report.html").read_text()
+    for number in plan.study.numbers:
+        assert number.name in page and html.escape(number.source[:30]) in page
 
 
 @pytest.mark.browser

@@ -87,7 +87,10 @@ def test_the_order_of_storeys_is_the_files_own(features, tmp_path):
         (lambda p: p.update(action="convert"), "storeys converted where"),
         (lambda p: p["stack"][0].update(site=7), "has no building site 7"),
         (lambda p: p.update(stack=[]), "built anew, but has no floors"),
-        (lambda p: p.update(stack=None), "built anew, but has no floors"),
+        (
+            lambda p: p.update(stack=None, **{key: 0 for key in p if key.startswith("floors_")}),
+            "built anew, but has no floors",
+        ),
         (
             lambda p: p.update(action="keep", stack=[{"use": "shops", "from": 1, "to": 1}]),
             "today's building has no shops",
