@@ -516,8 +516,9 @@ def _with_preset(data: dict[str, Any], folder: Path) -> dict[str, Any]:
                     use, uses, f"parcels.{key} of preset {name}; give parcels.{key} for the study's own uses: use"
                 )
     found: dict[str, Any] = {"parcels": table, "attribution": data.get("attribution") or preset.attribution}
-    if isinstance(data.get("notes", []), list):
-        found["notes"] = list(dict.fromkeys([*data.get("notes", []), *preset.notes]))
+    notes = data.get("notes", [])
+    if isinstance(notes, list):
+        found["notes"] = [*notes, *(note for note in preset.notes if note not in notes)]
     return data | found
 
 

@@ -75,7 +75,7 @@ def test_a_preset_is_whole(name):
     assert preset.source.startswith("https://") or name == "plain"
     assert preset.detect["all"]
     table = preset.parcels
-    assert set(table) <= {*"crs area_unit length_unit open_land columns existing codes defaults".split()}
+    assert set(table) <= {*["crs", "area_unit", "length_unit", "open_land", "columns", "existing", "codes", "defaults"]}
     assert table["area_unit"] in AREA
     assert table.get("length_unit", "m") in LENGTH
     assert {*table["columns"], *preset.optional.get("columns", {})} <= CANONICAL
