@@ -177,9 +177,7 @@ def test_codes_that_speak_are_given_uses(tmp_path):
 
 
 def test_names_with_other_letters(tmp_path):
-    guesses, _ = looked_at(
-        tmp_path, **{"Fläche": LOT, "Geschoßfläche": 100.0, "建成年份": np.arange(1900, 1900 + COUNT)}
-    )
+    guesses, _ = looked_at(tmp_path, Fläche=LOT, Geschoßfläche=100.0, 建成年份=np.arange(1900, 1900 + COUNT))
     assert said(guesses["columns.site_area"]) == ("Fläche", "sure")
     assert said(guesses["columns.year"]) == ("建成年份", "guess")
 

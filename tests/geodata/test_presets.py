@@ -1,13 +1,14 @@
 """Presets: every publisher's columns come to canonical ones with the right units, and a study's own words count."""
 
 import tomllib
+from dataclasses import replace
 from importlib.resources import files
 
 import numpy as np
 import pyproj
 import pytest
 
-from geodata.parcels import LIMITS, ParcelSource, read_parcels
+from geodata.parcels import LIMITS, ParcelSource, columns_of, read_parcels
 from geodata.presets import Preset, filled, fitting, presets, spelled
 from geodata.units import AREA, LENGTH
 from tests.districts import lots
@@ -60,6 +61,40 @@ def test_the_preset_that_fits_is_found(name):
     columns = list(SAMPLES[name].columns)
     assert fitting(columns).name == name
     assert fitting([column.upper() for column in columns]).name == name
+
+
+OSM = """<osm version="0.6">
+<node id="1" lat="48.4" lon="9.99"/><node id="2" lat="48.4" lon="9.9903"/>
+<node id="3" lat="48.4003" lon="9.9903"/><node id="4" lat="48.4003" lon="9.99"/>
+<way id="9"><nd ref="1"/><nd ref="2"/><nd ref="3"/><nd ref="4"/><nd ref="1"/><tag k="building" v="apartments"/></way>
+</osm>"""
+INSPIRE = """<gml:FeatureCollection xmlns:gml="http://www.opengis.net/gml/3.2"
+xmlns:cp="urn:x-inspire:specification:gmlas:CadastralParcels:3.0"
+xmlns:base="urn:x-inspire:specification:gmlas:BaseTypes:3.2">
+<gml:boundedBy><gml:Envelope srsName="urn:ogc:def:crs:EPSG::25832">
+<gml:lowerCorner>565000 5930000</gml:lowerCorner><gml:upperCorner>565020 5930030</gml:upperCorner>
+</gml:Envelope></gml:boundedBy>
+<gml:featureMember><cp:CadastralParcel gml:id="CP.1"><cp:areaValue uom="m2">598</cp:areaValue>
+<cp:geometry><gml:Polygon gml:id="P1" srsName="urn:ogc:def:crs:EPSG::25832"><gml:exterior><gml:LinearRing><gml:posList>
+565000 5930000 565020 5930000 565020 5930030 565000 5930030 565000 5930000
+</gml:posList></gml:LinearRing></gml:exterior></gml:Polygon></cp:geometry>
+<cp:inspireId><base:Identifier><base:localId>1</base:localId></base:Identifier></cp:inspireId>
+<cp:label>12</cp:label><cp:nationalCadastralReference>02123400012</cp:nationalCadastralReference>
+</cp:CadastralParcel></gml:featureMember></gml:FeatureCollection>"""
+
+
+@pytest.mark.parametrize(
+    ("name", "file", "layer", "text", "parcel"),
+    [("osm", "town.osm", "multipolygons", OSM, "9"), ("inspire_cp", "town.gml", None, INSPIRE, "02123400012")],
+)
+def test_columns_are_those_that_gdal_gives(tmp_path, name, file, layer, text, parcel):
+    (tmp_path / file).write_text(text, encoding="utf-8")
+    columns = columns_of(tmp_path / file, layer)
+    assert fitting(columns).name == name
+    source = source_of(filled({}, presets()[name].table(columns)), tmp_path / file)
+    frame = read_parcels(replace(source, layer=layer)).frame
+    assert frame["parcel_id"].tolist() == [parcel]
+    assert frame["site_area"].tolist() == pytest.approx([598.0 if name == "inspire_cp" else 740.5], abs=0.1)
 
 
 def test_no_preset_fits_what_nobody_publishes():
