@@ -63,8 +63,10 @@ class ParcelSource:
         Units of area and length columns.
     columns : dict
         Canonical name to column of the file.
+    largest : dict
+        Limit (``max_far``, ``max_height``, ``max_floors``) to columns of which the largest counts.
     existing : dict
-        Use to the column of its floor area today.
+        Use to the column of its floor area today, or to several that are added up.
     codes : dict
         Use (or ``none``) to use codes, compared as text.
     unmapped : str or None
@@ -83,7 +85,8 @@ class ParcelSource:
     area_unit: str = "m2"
     length_unit: str = "m"
     columns: Mapping[str, str] = field(default_factory=dict)
-    existing: Mapping[str, str] = field(default_factory=dict)
+    largest: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    existing: Mapping[str, str | Sequence[str]] = field(default_factory=dict)
     codes: Mapping[str, Sequence[str]] = field(default_factory=dict)
     unmapped: str | None = None
     limits: LimitsTable | None = None
@@ -160,6 +163,37 @@ def read_layer(file: Path, layer: str | None = None) -> gpd.GeoDataFrame:
     return frame
 
 
+def columns_of(file: Path, layer: str | None = None) -> list[str]:
+    """Return the names of a layer's columns without reading its features.
+
+    Raises
+    ------
+    GeodataError
+        No such file, not a vector file, several layers and none named, unknown layer.
+    """
+    if not file.exists():
+        raise GeodataError(f"{file}: no such file; name a vector file (GeoPackage, GeoJSON, Shapefile, ...)")
+    name = _layer(file, layer)
+    try:
+        return [str(column) for column in pyogrio.read_info(file, layer=name)["fields"]]
+    except RuntimeError as error:  # all of pyogrio's errors
+        raise GeodataError(f"{file}: layer {name!r} cannot be read: {error}; is the file whole?") from None
+
+
+def in_metres(frame: gpd.GeoDataFrame, origin: str) -> gpd.GeoDataFrame:
+    """Return polygons in a CRS in metres: the data's own where it is one, a fitting UTM zone otherwise.
+
+    Raises
+    ------
+    GeodataError
+        No polygons, degrees or feet taken for metres, or no sizes of parcels.
+    """
+    projected = _metric(frame, None, origin, [])
+    area = projected.geometry.area.to_numpy()
+    _plausible(area[area > 0] if (area > 0).any() else area, projected.geometry, origin)
+    return projected
+
+
 def _layer(file: Path, layer: str | None) -> str:
     """Return the name of the layer that is meant."""
     try:
@@ -205,9 +239,10 @@ def read_parcels(source: ParcelSource, frame: gpd.GeoDataFrame | None = None) ->
             raise GeodataError("parcels: the GeoDataFrame is empty")
         if frame.crs is None:
             raise GeodataError("parcels: the GeoDataFrame has no CRS; set one with frame.set_crs(...)")
-    keys = {f"columns.{key}": column for key, column in source.columns.items()}
-    keys |= {f"existing.{use}": column for use, column in source.existing.items()}
-    for key, column in keys.items():
+    keys = [(f"columns.{key}", column) for key, column in source.columns.items()]
+    keys += [(f"columns.{key}", column) for key, several in source.largest.items() for column in several]
+    keys += [(f"existing.{use}", column) for use, given in source.existing.items() for column in as_listed(given)]
+    for key, column in keys:
         if column not in frame.columns:
             names = [str(c) for c in frame.columns if c != frame.geometry.name]
             raise GeodataError(
@@ -218,7 +253,8 @@ def read_parcels(source: ParcelSource, frame: gpd.GeoDataFrame | None = None) ->
             raise GeodataError(f"{origin}: parcels.{key} = {column!r}: the geometry is no such column")
     findings: list[Finding] = []
     frame = frame.reset_index(drop=True)
-    for column in [*source.existing.values(), *(source.columns[name] for name in NUMBERS if name in source.columns)]:
+    named = [column for key, column in keys if key.removeprefix("columns.") in NUMBERS or key.startswith("existing.")]
+    for column in named:
         _numbers(frame, column, origin)  # names the row of the file, before any is dropped or split
     ids = _ids(frame, source.columns.get("id"))
     frame = _metric(frame, source.crs, origin, findings)
@@ -233,7 +269,8 @@ def read_parcels(source: ParcelSource, frame: gpd.GeoDataFrame | None = None) ->
     out["use_code"] = _text(table, source.columns.get("use_code"))
     out["site_area"] = _site_area(table, source, area, row, ids, origin, findings)
     for name in LIMITS:
-        values = _numbers(table, source.columns.get(name), origin)
+        values = _largest(table, source.largest.get(name, ()), origin)
+        values = np.fmax(values, _numbers(table, source.columns.get(name), origin))
         out[name] = values * (LENGTH[source.length_unit] if name == "max_height" else 1.0)
     if source.limits:
         _join_limits(out, source.limits, source.columns, inputs, findings)
@@ -254,6 +291,11 @@ def read_parcels(source: ParcelSource, frame: gpd.GeoDataFrame | None = None) ->
     return Parcels(result, tuple(findings), inputs, source.columns.get("site_area", "geometry"))
 
 
+def as_listed(columns: str | Sequence[str]) -> tuple[str, ...]:
+    """Return the columns that are named where one may be, or several."""
+    return (columns,) if isinstance(columns, str) else tuple(columns)
+
+
 def _nearest(name: str, valid: Sequence[str]) -> str:
     lower = {v.lower(): v for v in valid}
     close = difflib.get_close_matches(name.lower(), list(lower), n=1, cutoff=0.5)
@@ -271,6 +313,11 @@ def _plain(values: pd.Series) -> pd.Series:
         return str(value).strip()
 
     return values.map(text).astype(str)
+
+
+def plain_text(values: pd.Series) -> pd.Series:
+    """Return a column as the text in which codes and ids are compared: whole numbers without a point, missing ones empty."""
+    return _plain(values.astype(object))
 
 
 def _text(table: pd.DataFrame, column: str | None) -> pd.Series:
@@ -297,6 +344,12 @@ def _numbers(table: pd.DataFrame, column: str | None, origin: str) -> np.ndarray
     if np.isinf(result).any():
         raise GeodataError(f"{origin}: column {column!r} holds an infinite value; a finite number is expected")
     return np.asarray(result)
+
+
+def _largest(table: pd.DataFrame, columns: Sequence[str], origin: str) -> np.ndarray:
+    """Return the largest of some columns in each row, NaN where none has a value."""
+    found = [_numbers(table, None, origin), *(_numbers(table, column, origin) for column in columns)]
+    return np.asarray(np.fmax.reduce(found))
 
 
 def _flags(values: pd.Series, origin: str) -> np.ndarray:
@@ -512,8 +565,9 @@ def _floor_area(
         return np.where(values > 0, values, 0.0)
 
     for use in source.uses:
-        column = source.existing.get(use)
-        out[f"gfa_{use}"] = cleaned(column, np.ones(len(out), dtype=bool)) if column else 0.0
+        out[f"gfa_{use}"] = 0.0
+        for column in as_listed(source.existing.get(use, ())):
+            out[f"gfa_{use}"] += cleaned(column, np.ones(len(out), dtype=bool))
     if "gfa" in source.columns:
         if "use_code" not in source.columns:
             raise GeodataError(

@@ -15,6 +15,7 @@ from geodata.browser import print_pdf
 from geodata.errors import GeodataError
 from geodata.language import ENGLISH, LANGUAGES, Language, language
 from geodata.parcels import read_parcels
+from geodata.presets import presets
 from optimizer import __version__, screen
 from optimizer.api import check as check_study
 from optimizer.api import solve as solve_study
@@ -57,7 +58,7 @@ from optimizer.scenarios import run as run_benchmark
 from optimizer.scenarios import table as table_of
 from optimizer.scene import grid_of, scene_of_today
 from optimizer.scoring import score_plan
-from optimizer.starting import EXAMPLES, example_study, write_new
+from optimizer.starting import EXAMPLES, example_study, write_from, write_new
 from optimizer.study import Study, load_study
 
 app = typer.Typer(
@@ -181,10 +182,23 @@ def new(
     example: Annotated[str | None, typer.Option(help=f"Copy an example: {', '.join(EXAMPLES)}.")] = None,
     synthetic: Annotated[int | None, typer.Option(min=1, help="Make a district of so many parcels.")] = None,
     seed: Annotated[int, typer.Option(min=0, help="Of the synthetic district.")] = 0,
+    parcels: Annotated[
+        Path | None,
+        typer.Option("--from", metavar="FILE", help="Look at your parcels and propose what their columns mean."),
+    ] = None,
+    layer: Annotated[str | None, typer.Option(metavar="NAME", help="Of --from, where the file has several.")] = None,
 ) -> None:
     """Write a commented study to edit."""
-    if example and synthetic:
-        raise StudyError("--example and --synthetic: give one of them")
+    if sum(given is not None for given in (example, synthetic, parcels)) > 1:
+        raise StudyError("--example, --synthetic and --from: give one of them")
+    if layer is not None and parcels is None:
+        raise StudyError("--layer: is for --from FILE; give both")
+    if parcels is not None:
+        file, found, stands = write_from(folder, parcels, layer)
+        screen.proposal(out, found, stands)
+        _said("Written:", file)
+        _said("Next:    read it, correct what is wrong, then: upstairs check", file)
+        return
     file = write_new(folder, example, synthetic, seed)
     out.print(f"Written: {file}", highlight=False, markup=False, soft_wrap=True)
     if example or synthetic:
@@ -267,6 +281,18 @@ def show_rulesets(
     else:
         known_name(name, list(rulesets()), "rulesets NAME")
         screen.ruleset(out, name)
+
+
+@app.command("presets")
+def show_presets(
+    name: Annotated[str | None, typer.Argument(metavar="[NAME]", help="One preset.", show_default=False)] = None,
+) -> None:
+    """List the presets of publishers' parcel data, or show one: what its columns mean, and what to know."""
+    if name is None:
+        screen.preset_list(out)
+    else:
+        known_name(name, presets(), "presets NAME")
+        screen.preset(out, presets()[name])
 
 
 @app.command()

@@ -19,6 +19,7 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
+from geodata.presets import presets
 from optimizer.files import percent
 from optimizer.indices import index_rows
 from optimizer.laws import MEASURES
@@ -28,12 +29,15 @@ from optimizer.solving import Progress, Report
 from optimizer.study import INTERNAL
 
 if TYPE_CHECKING:
+    from geodata.detect import Proposal
+    from geodata.presets import Preset
     from geodata.repairs import Finding
     from optimizer.audit import Audit
     from optimizer.compare import Comparison
     from optimizer.district import District
     from optimizer.frontier import Front
     from optimizer.price import Prices
+    from optimizer.proposed import Today
 
 LINE_EVERY = 5.0
 """Seconds between plain lines while nothing but time moves on."""
@@ -383,6 +387,65 @@ def ruleset(console: Console, name: str) -> None:
     console.print("\nRules:", highlight=False)
     console.print(tomli_w.dumps({"rules": found.rules}), markup=False, highlight=False, soft_wrap=True)
     console.print(f'In a study:\n\n[[rulesets]]\nname = "{name}"\n', markup=False, highlight=False)
+
+
+def preset_list(console: Console) -> None:
+    """Print every preset with its publisher."""
+    table = Table("preset", "data", "publisher", title="Presets of parcel data", title_justify="left")
+    for name, found in presets().items():
+        table.add_row(name, Text(found.title), Text(found.publisher))
+    console.print(table)
+    console.print(
+        "upstairs presets NAME shows one; upstairs new DIR --from FILE finds the one that fits.", highlight=False
+    )
+
+
+def preset(console: Console, found: Preset) -> None:
+    """Print a preset: source, notes, and what a study takes from it."""
+    console.print(f"{found.name}: {found.title}", style="bold", markup=False, highlight=False)
+    published = f"published in {found.published_crs}" if found.published_crs else ""
+    for line in (found.publisher, found.source, found.licence, published):
+        if line:
+            console.print(line, markup=False, highlight=False, soft_wrap=True)
+    console.print("\nKnow that:", highlight=False)
+    notes(console, [f"  {note}" for note in found.notes])
+    one = f" and one of {', '.join(found.detect['any'])}" if "any" in found.detect else ""
+    console.print(f"\nRecognised by: {', '.join(found.detect['all'])}{one}", markup=False, highlight=False)
+    console.print("\nIt stands for:\n", highlight=False)
+    console.print(tomli_w.dumps({"parcels": found.parcels}), markup=False, highlight=False, soft_wrap=True)
+    if found.optional:
+        console.print("And, where the data have these columns:\n", highlight=False)
+        console.print(tomli_w.dumps({"parcels": found.optional}), markup=False, highlight=False, soft_wrap=True)
+    console.print(
+        f'In a study, which may say any of this otherwise:\n\n[parcels]\nfile = "..."\npreset = "{found.name}"\n',
+        markup=False,
+        highlight=False,
+    )
+
+
+def proposal(console: Console, found: Proposal, stands: Today) -> None:
+    """Print what a file of parcels seems to hold, with confidence and reason."""
+    title = f"{found.file.name}: {found.features:,} features, {found.land / 10_000:,.1f} ha"
+    table = Table("parcels.", "is", "confidence", "because", title=Text(title), title_justify="left")
+    styles = {"sure": "green", "likely": "yellow", "guess": "red"}
+    for guess in found.guesses:
+        told = ", ".join(guess.value) if isinstance(guess.value, list) else str(guess.value or "")
+        told = told if len(told) < 60 else f"{told[:56].rsplit(',', 1)[0]}, ... ({len(guess.value)})"
+        table.add_row(guess.key, Text(told), Text(guess.confidence, styles[guess.confidence]), Text(guess.reason))
+    console.print(table)
+    if found.preset:
+        console.print(
+            f"Preset: {found.preset.name}, {found.preset.title}", markup=False, highlight=False, soft_wrap=True
+        )
+        notes(console, [f"  {note}" for note in found.preset.notes])
+    else:
+        console.print("No preset fits; upstairs presets lists them.", highlight=False)
+    if any(guess.confidence == "guess" for guess in found.guesses):
+        console.print("Guesses are commented out in the study.", highlight=False)
+    if stands.fault:
+        console.print(f"Read so, it fails: {stands.fault}", style="red", markup=False, highlight=False, soft_wrap=True)
+    else:
+        console.print(f"Read so, {stands.floor_area:,.0f} m² of floor stand there today.", highlight=False)
 
 
 def _statuses(console: Console) -> None:

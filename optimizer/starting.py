@@ -7,8 +7,11 @@ from contextlib import ExitStack
 from importlib.resources import as_file, files
 from pathlib import Path
 
+from geodata.detect import Proposal, propose
 from geodata.synthetic import synthetic_district
 from optimizer.errors import StudyError
+from optimizer.proposed import Today, study_text, today
+from optimizer.template import STREETS, filled_template, off_lines
 from optimizer.uses import default_uses
 
 EXAMPLES = ("quanzhi",)
@@ -46,14 +49,10 @@ def write_new(folder: Path, example: str | None = None, parcels: int | None = No
     StudyError
         When the folder holds something already, or the example is unknown.
     """
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise StudyError(f"{folder}: exists and is not empty; name a new folder")
+    _check_new(folder)
     with ExitStack() as stack:
         source = example_study(example, stack) if example else None
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise StudyError(f"{folder}: cannot be written: {error.strerror}") from None
+        _make(folder)
         if source is not None:
             for name in ("study.toml", "parcels.geojson"):
                 shutil.copyfile(source.with_name(name), folder / name)
@@ -67,19 +66,58 @@ def write_new(folder: Path, example: str | None = None, parcels: int | None = No
     return study
 
 
+def write_from(folder: Path, file: Path, layer: str | None = None) -> tuple[Path, Proposal, Today]:
+    """Write a study of someone's parcels into a new folder, with what their columns seem to mean.
+
+    Nothing is written before the file was looked at.
+
+    Returns
+    -------
+    Path
+        The study file.
+    Proposal
+        What it rests on.
+    Today
+        What stands there if it is read so.
+
+    Raises
+    ------
+    StudyError
+        When the folder holds something already.
+    GeodataError
+        When the file holds no parcels that can be read.
+    """
+    _check_new(folder)
+    found = propose(file, layer)
+    stands = today(found)
+    text = study_text(folder, found, stands)
+    _make(folder)
+    study = folder / "study.toml"
+    study.write_text(text, encoding="utf-8")
+    return study, found, stands
+
+
+def _check_new(folder: Path) -> None:
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise StudyError(f"{folder}: exists and is not empty; name a new folder")
+
+
+def _make(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise StudyError(f"{folder}: cannot be written: {error.strerror}") from None
+
+
 def _template(name: str, parcels: int | None) -> str:
     made = parcels is not None
     columns = ["id", "zone", "max_far", "max_height", "coverage", "storeys", "year", "protected"]
     title = f"Synthetic district of {parcels} parcels" if made else name
     off = "" if made else "# "
-    streets = '[streets]\nfile = "streets.gpkg"     # centre lines people walk on; without them parcels link to their neighbours\n'
-    template = files("optimizer").joinpath("templates", "study.toml").read_text(encoding="utf-8")
-    return template.format(
-        name=title.replace("\\", "").replace('"', ""),
-        parcels="parcels.gpkg",
+    return filled_template(
+        title,
         columns="".join(f'{off if c != "id" else ""}{c} = "{c}"\n' for c in columns),
         existing="".join(f'{off}{use} = "gfa_{use}"\n' for use in default_uses()),
         defaults="" if made else "max_far = 2.0\n",
-        streets=streets if made else "".join(f"# {line}\n" for line in streets.splitlines()),
-        most="1.5",
+        streets=STREETS if made else off_lines(STREETS),
     )

@@ -14,9 +14,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator, model_validator
 
-from geodata.parcels import LimitsTable, ParcelSource
+from geodata.errors import GeodataError
+from geodata.parcels import LimitsTable, ParcelSource, as_listed, columns_of
+from geodata.presets import filled, presets
 from geodata.walking import DEFAULT_SNAP
 from optimizer.emissions import PERIODS
 from optimizer.errors import StudyError, known_name, nearest
@@ -34,6 +36,9 @@ INTERNAL = ("folder", "ruleset", "illustrative")
 Action = Literal["keep", "convert", "redevelop", "clear"]
 Period = Literal["day", "evening", "night"]
 Pollutant = Literal["pm25", "pm10", "no2", "odour"]
+SEVERAL = ("max_far", "max_height", "max_floors")
+"""Limits of which the largest counts where several columns are named."""
+_SEVERAL_FOR = f"{', '.join(SEVERAL)} (the largest counts) and for a use of parcels.existing (they are added up)"
 Decibel = Annotated[float, Field(ge=0, le=140, allow_inf_nan=False)]
 
 
@@ -55,8 +60,9 @@ class LimitsSection(Section):
 
 
 class ParcelsSection(Section):
-    """Where the parcels come from and what their columns mean."""
+    """Where the parcels come from and what their columns mean; a preset is filled in before."""
 
+    preset: None = None
     file: str | None = None
     layer: str | None = None
     crs: str | None = None
@@ -77,9 +83,9 @@ class ParcelsSection(Section):
             "coverage",
             "protected",
         ],
-        str,
+        str | list[str],
     ] = {}
-    existing: dict[str, str] = {}
+    existing: dict[str, str | list[str]] = {}
     codes: dict[str, list[str]] = {}
     unmapped: str | None = None
     limits: LimitsSection | None = None
@@ -87,6 +93,14 @@ class ParcelsSection(Section):
     min_area: NonNegative = 20.0
     max_far_today: Positive = 15.0
     open_land: str | None = None
+
+    @field_validator("columns", "existing")
+    @classmethod
+    def _several_where_they_combine(cls, value: dict[str, str | list[str]], info: ValidationInfo) -> Any:
+        for key, columns in value.items():
+            if isinstance(columns, list) and (not columns or (info.field_name == "columns" and key not in SEVERAL)):
+                raise ValueError(f"{key} = {columns}: one column is expected; several may be named for {_SEVERAL_FOR}")
+        return value
 
     @field_validator("codes", mode="before")
     @classmethod
@@ -334,11 +348,11 @@ class Study(Section):
             raise StudyError(
                 "parcels.codes: needs parcels.columns.use_code and parcels.columns.gfa to say what stands there"
             )
-        columns = list(self.parcels.existing.values())
+        columns = [column for given in self.parcels.existing.values() for column in as_listed(given)]
         for column in columns:
             if columns.count(column) > 1:
                 raise StudyError(
-                    f"parcels.existing: column {column!r} is named for two uses; its floor area would count twice"
+                    f"parcels.existing: column {column!r} is named twice; its floor area would count twice"
                 )
         if self.parcels.unmapped is not None and self.parcels.unmapped != "none":
             known_name(self.parcels.unmapped, names, "parcels.unmapped")
@@ -412,7 +426,8 @@ class Study(Section):
             crs=section.crs,
             area_unit=section.area_unit,
             length_unit=section.length_unit,
-            columns={str(k): v for k, v in section.columns.items()},
+            columns={str(k): v for k, v in section.columns.items() if isinstance(v, str)},
+            largest={str(k): v for k, v in section.columns.items() if not isinstance(v, str)},
             existing=section.existing,
             codes=section.codes,
             unmapped=section.unmapped,
@@ -476,12 +491,46 @@ def _validated(data: dict[str, Any], folder: Path, origin: str, seen: tuple[Path
     if "folder" in data:
         raise StudyError(f"{origin}: folder: unknown key")
     try:
-        data = extended(data, folder, _toml, seen)
+        data = _with_preset(extended(data, folder, _toml, seen), folder)
         return Study.model_validate({**data, "folder": folder})
     except ValidationError as error:
         raise StudyError(f"{origin}: {_explain(error, Study)}") from None
     except StudyError as error:
         raise StudyError(f"{origin}: {error}") from None
+
+
+def _with_preset(data: dict[str, Any], folder: Path) -> dict[str, Any]:
+    """Fill in what a preset says of the parcels, with its notes and its credits, so that the study stands by itself."""
+    own = data.get("parcels")
+    if not isinstance(own, dict) or own.get("preset") is None:
+        return data
+    name = str(own["preset"])
+    known_name(name, presets(), "parcels.preset")
+    preset, own = presets()[name], {key: value for key, value in own.items() if key != "preset"}
+    table = filled(own, preset.table(_columns(own, folder)))
+    uses = data["uses"] if isinstance(data.get("uses"), dict) and data["uses"] else default_uses()
+    for key in ("existing", "codes"):
+        for use in table[key] if key in table and key not in own else ():
+            if use != "none":
+                known_name(
+                    use, uses, f"parcels.{key} of preset {name}; give parcels.{key} for the study's own uses: use"
+                )
+    found: dict[str, Any] = {"parcels": table, "attribution": data.get("attribution") or preset.attribution}
+    notes = data.get("notes", [])
+    if isinstance(notes, list):
+        found["notes"] = [*notes, *(note for note in preset.notes if note not in notes)]
+    return data | found
+
+
+def _columns(parcels: Mapping[str, Any], folder: Path) -> list[str] | None:
+    """Return the columns of a study's parcels; None where they cannot be read yet, which reading them then says."""
+    file, layer = parcels.get("file"), parcels.get("layer")
+    if not isinstance(file, str) or not isinstance(layer, str | None):
+        return None
+    try:
+        return columns_of(folder / file, layer)
+    except GeodataError:
+        return None
 
 
 def _with_rulesets(data: dict[str, Any]) -> dict[str, Any]:
@@ -526,7 +575,7 @@ def _rule(item: Any, key: str) -> Rule:
 def _explain(error: ValidationError, root: type[BaseModel], prefix: str = "") -> str:
     """One sentence for the first thing that is wrong."""
     first = error.errors()[0]
-    location = [part for part in first["loc"] if part != "[key]"]
+    location = [part for part in first["loc"] if part not in ("[key]", "str", "list[str]")]
     key = prefix
     for part in location:
         key += f"[{part}]" if isinstance(part, int) else f".{part}" if key else str(part)
