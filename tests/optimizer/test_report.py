@@ -78,7 +78,7 @@ def test_text_stays_text_figures_have_words_and_nothing_is_fetched(folder, code)
 def test_numbers_of_rule_sets_stand_there_with_source_and_status(tmp_path):
     frame = lots(3, zone="A", storeys=[1, 0, 0], gfa_making=[240.0, 0.0, 0.0])
     name = "vienna-productive-city"
-    kinds = {role: "making" for role in rulesets()[name].roles}
+    kinds = dict.fromkeys(rulesets()[name].roles, "making")
     given = {"name": name, "roles": kinds} if kinds else {"name": name}
     plan = optimizer.solve(study(rulesets=[given]), frame)
     page = write_plan(plan, tmp_path / "plan").joinpath("report.html").read_text()
