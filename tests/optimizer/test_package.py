@@ -13,57 +13,10 @@ import pytest
 
 import optimizer
 from optimizer.audit import audit_folder
-from optimizer.files import write_plan
 from tests.conftest import qgis_python
-from tests.districts import USES, lots, study
-from tests.optimizer.test_pollution import LOUD, NOISE, planned
-
-HOSTILE = [
-    "</script><script>x</script>",
-    "=cmd()",
-    "\"quoted\" 'twice' <b>&amp;",
-    "x" * 10_000,
-    "\u202eright to left",
-    "[% 6 * 7 %]",
-]
-
-
-def solved(**more):
-    """Nine lots: two kept or converted whose uses share a storey, and new ones in a noise limit."""
-    frame = lots(9, columns=3, storeys=[3, 2, 0, 0, 0, 0, 0, 0, 0], max_far=1.8)
-    frame.loc[0, ["gfa_making", "gfa_homes"]] = [300.0, 420.0]
-    frame.loc[1, ["gfa_shops", "gfa_homes"]] = [250.0, 230.0]
-    programme = {"kind": "programme", "min_share": {"shops": 0.2, "making": 0.2, "homes": 0.2}}
-    given = {"rules": [programme, NOISE], "uses": LOUD, "pollution": {"step": 10.0, "margin": 30.0}, **more}
-    given["parcels"] = {
-        "columns": {c: c for c in ("id", "max_far", "coverage", "storeys", *(["zone"] if "zone" in frame else []))},
-        "existing": {use: f"gfa_{use}" for use in USES},
-    }
-    return study(**given), frame
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory):
-    asked, frame = solved()
-    return write_plan(optimizer.solve(asked, frame), tmp_path_factory.mktemp("package") / "plan")
-
-
-@pytest.fixture(scope="module")
-def hostile(tmp_path_factory):
-    """A plan whose every text from outside does harm where it is not looked after."""
-    asked, frame = solved(
-        name=HOSTILE[5] + HOSTILE[0],
-        attribution=HOSTILE[0],
-        notes=[HOSTILE[5], HOSTILE[4]],
-        uses={name: {**use, "label": HOSTILE[k + 3]} for k, (name, use) in enumerate(LOUD.items())},
-    )
-    names = [*HOSTILE, "a\tb", "{{ 7 * 7 }}", "漢字 🏙"]
-    frame = frame.assign(id=names, zone=[*reversed(names)])
-    columns = {**asked.parcels.columns.model_dump(exclude_none=True), "zone": "zone"}
-    asked = optimizer.load_study(
-        {**asked.to_dict(), "parcels": {**asked.to_dict()["parcels"], "columns": columns}}, Path()
-    )
-    return write_plan(optimizer.solve(asked, frame), tmp_path_factory.mktemp("hostile") / "plan")
+from tests.districts import USES
+from tests.optimizer.conftest import HOSTILE, solved
+from tests.optimizer.test_pollution import planned
 
 
 def layer(folder, name):
@@ -75,12 +28,12 @@ def sql(folder, query):
         return database.execute(query).fetchall()
 
 
-def test_floors_add_up_to_the_result(folder):
-    floors = layer(folder, "floors")
-    result = json.loads((folder / "result.json").read_text())
+def test_floors_add_up_to_the_result(plan_folder):
+    floors = layer(plan_folder, "floors")
+    result = json.loads((plan_folder / "result.json").read_text())
     density = result["indices"]["density"]
     by_use = floors.groupby("use")["gfa_m2"].sum()
-    parcels = layer(folder, "parcels")
+    parcels = layer(plan_folder, "parcels")
     for use in USES:
         assert by_use.get(use, 0.0) == pytest.approx(parcels[f"gfa_{use}"].sum(), abs=1e-3)
         assert by_use.get(use, 0.0) == pytest.approx(result["indices"]["floor_area_m2"][use], abs=1e-3)
@@ -89,9 +42,9 @@ def test_floors_add_up_to_the_result(folder):
     assert floors["homes"].sum() == pytest.approx(density["homes"], abs=1e-3)
 
 
-def test_floors_are_those_of_the_stacks(folder):
-    floors, sites = layer(folder, "floors"), layer(folder, "sites")
-    parcels = layer(folder, "parcels").set_index("parcel_id")
+def test_floors_are_those_of_the_stacks(plan_folder):
+    floors, sites = layer(plan_folder, "floors"), layer(plan_folder, "sites")
+    parcels = layer(plan_folder, "parcels").set_index("parcel_id")
     for (name, site), own in floors.groupby(["parcel_id", "site"]):
         stack = [s for s in json.loads(parcels.loc[name, "stack"]) if s["site"] == site]
         expected = {(k, s["use"]) for s in stack for k in range(s["from"], s["to"] + 1)}
@@ -139,7 +92,7 @@ def test_nothing_stands_and_the_package_is_whole(tmp_path):
         assert pyogrio.read_info(tmp_path / "plan.gpkg", layer=name)["geometry_type"] == geometry
 
 
-@pytest.mark.parametrize("which", ["folder", "hostile"])
+@pytest.mark.parametrize("which", ["plan_folder", "hostile_folder"])
 def test_the_package_is_sound(which, request):
     folder = request.getfixturevalue(which)
     assert sql(folder, "PRAGMA integrity_check") == [("ok",)]
@@ -181,9 +134,9 @@ def test_the_package_is_sound(which, request):
     assert audit_folder(folder).faults == []
 
 
-def test_metadata_say_how_good_the_plan_is(folder):
-    ((text,),) = sql(folder, "SELECT metadata FROM gpkg_metadata")
-    told, result = json.loads(text), json.loads((folder / "result.json").read_text())
+def test_metadata_say_how_good_the_plan_is(plan_folder):
+    ((text,),) = sql(plan_folder, "SELECT metadata FROM gpkg_metadata")
+    told, result = json.loads(text), json.loads((plan_folder / "result.json").read_text())
     measured = {item["name"]: item["value"] for item in told["variableMeasured"]}
     assert measured == {key: result[key] for key in ("status", "objective", "bound", "gap")}
     assert told["versions"]["upstairs"] == optimizer.__version__
@@ -202,8 +155,8 @@ def opened(folder, tmp_path):
 
 
 @pytest.mark.qgis
-def test_qgis_opens_the_project(folder, tmp_path):
-    found, picture = opened(folder, tmp_path)
+def test_qgis_opens_the_project(plan_folder, tmp_path):
+    found, picture = opened(plan_folder, tmp_path)
     assert (found["read"], found["error"], found["title"], found["crs"]) == (True, "", "Test", "EPSG:32632")
     assert list(found["groups"]) == ["Flows", "Plan", "Today", "Surroundings"]
     layers = {name: layer for group in found["groups"].values() for name, _, layer in group}
@@ -212,14 +165,16 @@ def test_qgis_opens_the_project(folder, tmp_path):
         assert item["crs"] == "EPSG:32632"
         assert item["drawn"][0] == item["drawn"][1], name
         assert all(title for column, title in item["aliases"].items() if column != "fid"), name
-        assert item["source"].startswith(str(folder / "plan.gpkg"))
+        assert item["source"].startswith(str(plan_folder / "plan.gpkg"))
     tables = {item["source"].split("layername=")[1].split("|")[0] for item in layers.values()}
-    assert tables == {n for (n,) in sql(folder, "SELECT table_name FROM gpkg_contents WHERE data_type = 'features'")}
+    assert tables == {
+        n for (n,) in sql(plan_folder, "SELECT table_name FROM gpkg_contents WHERE data_type = 'features'")
+    }
     uses = [[name, use["label"]] for name, use in USES.items()]
     plan, today = layers["Plan by dominant use"], layers["Today by dominant use"]
     assert [v[:2] for v in plan["values"]] == [*uses, ["", "No building"]] == [v[:2] for v in today["values"]]
     assert [v[0] for v in layers["What changes"]["values"]] == ["keep", "convert", "redevelop", "clear"]
-    assert layers["Ground floors by use"]["rows"] == (layer(folder, "floors")["storey"] == 1).sum()
+    assert layers["Ground floors by use"]["rows"] == (layer(plan_folder, "floors")["storey"] == 1).sum()
     assert layers["Streets by what is drawn on over them"]["renderer"] == "graduatedSymbol"
     assert plan["aliases"]["gfa_m2"] == "Floor area (m²)"
     assert found["exported"] == 0
@@ -228,7 +183,7 @@ def test_qgis_opens_the_project(folder, tmp_path):
     kinds = {"Label", "Legend", "Map", "Picture", "ScaleBar"}
     assert {f"QgsLayoutItem{kind}" for kind in kinds} <= set(found["items"])
     pixels = _pixels(picture)
-    shown = set(layer(folder, "parcels")["dominant_use"]) - {""}
+    shown = set(layer(plan_folder, "parcels")["dominant_use"]) - {""}
     for name, _, colour in plan["values"]:
         if name in shown:  # more than its patch in the legend
             assert (pixels == [int(colour[k : k + 2], 16) for k in (1, 3, 5)]).all(axis=2).mean() > 0.005
@@ -244,8 +199,8 @@ def _pixels(picture):
 
 
 @pytest.mark.qgis
-def test_qgis_runs_nothing_that_names_say(hostile, tmp_path):
-    found, _ = opened(hostile, tmp_path)
+def test_qgis_runs_nothing_that_names_say(hostile_folder, tmp_path):
+    found, _ = opened(hostile_folder, tmp_path)
     assert found["read"]
     assert found["exported"] == 0
     assert found["title"].startswith("[ % 6 * 7 %]</script>")
@@ -259,6 +214,6 @@ def test_qgis_runs_nothing_that_names_say(hostile, tmp_path):
             assert max(map(len, item["aliases"].values())) < 200
 
 
-def test_names_of_a_hostile_plan_come_back_as_they_are(hostile):
-    assert set(HOSTILE) <= set(layer(hostile, "parcels")["parcel_id"])
-    assert set(HOSTILE) <= set(layer(hostile, "parcels")["zone"])
+def test_names_of_a_hostile_plan_come_back_as_they_are(hostile_folder):
+    assert set(HOSTILE) <= set(layer(hostile_folder, "parcels")["parcel_id"])
+    assert set(HOSTILE) <= set(layer(hostile_folder, "parcels")["zone"])
