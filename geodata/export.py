@@ -21,7 +21,7 @@ LONGEST_NAME, LONGEST_TEXT = 10, 254
 """Bytes of a name and of text in a shapefile."""
 DIGITS = 7
 """Decimals of a degree in GeoJSON, about a centimetre."""
-FORMULA = ("=", "+", "-", "@", "\t", "\r")
+FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
 """With which spreadsheets begin a formula."""
 
 

@@ -195,8 +195,9 @@ class Plan:
         place = {(p, int(n)): s for s, (p, n) in enumerate(zip(d.parcel_of, d.sites["site"], strict=True))}
         rows: list[dict[str, Any]] = []
         at: list[int] = []
+        names = d.parcels["parcel_id"].tolist()
         for p, stack in enumerate(self.stacks()):
-            name, action = d.parcels["parcel_id"].iloc[p], self.action[p]
+            name, action = names[p], self.action[p]
             for number, items in itertools.groupby(stack, key=lambda item: int(item["site"])):
                 s = place[p, number]
                 for storey, bottom, top, parts in _storeys(list(items), float(self.plate[s]), use):
@@ -327,11 +328,11 @@ def _storeys(
     top = 0.0
     for item in items:
         first, top = top, top + item["gfa_m2"] / plate
-        numbers = np.arange(item["from"], item["to"] + 1)
-        part = np.maximum(np.minimum(top, numbers) - np.maximum(first, numbers - 1), 0.0)
-        for number, share in zip(numbers.tolist(), part / part.sum(), strict=True):
+        numbers = range(int(item["from"]), int(item["to"]) + 1)
+        part = [max(min(top, number) - max(first, number - 1), 0.0) for number in numbers]
+        for number, share in zip(numbers, part, strict=True):
             own = area.setdefault(number, {})
-            own[item["use"]] = own.get(item["use"], 0.0) + item["gfa_m2"] * float(share)
+            own[item["use"]] = own.get(item["use"], 0.0) + item["gfa_m2"] * share / sum(part)
     bottom = 0.0
     for number in sorted(area):
         height = uses[max(area[number], key=lambda use: area[number][use])].storey_height

@@ -264,8 +264,8 @@ def test_a_shapefile_never_makes_two_parcels_one(tmp_path):
 
 
 def test_a_spreadsheet_finds_no_formula(tmp_path):
-    hostile = ["=cmd()", "+1", "-1", "@x", "\t=1", "plain"]
-    write_csv(pd.DataFrame({"=name": hostile, "number": range(6)}), tmp_path / "plan.csv")
+    hostile = ["=cmd()", "+1", "-1", "@x", "\t=1", "＝cmd()", "\n=1", "plain"]
+    write_csv(pd.DataFrame({"=name": hostile, "number": range(8)}), tmp_path / "plan.csv")
     back = pd.read_csv(tmp_path / "plan.csv", encoding="utf-8-sig")
     assert back.columns.tolist() == ["'=name", "number"]
     assert back["'=name"].tolist() == [*(f"'{text}" for text in hostile[:-1]), "plain"]

@@ -192,6 +192,16 @@ def test_qgis_opens_the_project(plan_folder, tmp_path):
     assert all(found["alone"][name]["values"] for name in ("floors", "flows", "flows_inside", "sites", "walks"))
 
 
+@pytest.mark.qgis
+@pytest.mark.parametrize("which", ["plan_folder", "hostile_folder"])
+def test_gdal_finds_nothing_against_the_specification(which, request):
+    file = request.getfixturevalue(which) / "plan.gpkg"
+    asked = [qgis_python(), "-m", "osgeo_utils.samples.validate_gpkg", "-v", "--extra", str(file)]
+    ended = subprocess.run(asked, capture_output=True, text=True, timeout=120, check=False)
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    assert "Checking gpkg_schema" in ended.stdout
+
+
 def _pixels(picture):
     from matplotlib.image import imread
 
