@@ -20,7 +20,7 @@ import pyproj
 
 Kind = Literal["fill", "line", "marker"]
 VERSION = "3.22.16"
-"""Of the QGIS whose format this is; later ones read it too."""
+"""Of the QGIS whose format this is."""
 HEAD = "<!DOCTYPE qgis PUBLIC 'http://mrcc.com/qgis.dtd' 'SYSTEM'>\n"
 GEOMETRY = {"fill": ("Polygon", "MultiPolygon"), "line": ("Line", "LineString"), "marker": ("Point", "Point")}
 SYMBOL_LAYER = {"fill": "SimpleFill", "line": "SimpleLine", "marker": "SimpleMarker"}
@@ -28,13 +28,16 @@ WIDTH = {"fill": ("outlineWidth", "4"), "line": ("outlineWidth", "3"), "marker":
 """What of a symbol an expression may set: its key, and its number where QGIS wants one."""
 PAGE, MAP, COLUMN = (420.0, 297.0), (12.0, 24.0, 298.0, 250.0), (318.0, 24.0, 90.0)
 """Of the print layout, A3 across: page; left, top, width, height of the map; left, top, width of the legend, mm."""
-LONGEST_LABEL, LONGEST_TITLE = 80, 120
+TURNS = re.compile("[\u202a-\u202e\u2066-\u2069]")
+"""Marks that turn the direction of what is written after them."""
+LONGEST_LABEL, LONGEST_TITLE = 48, 120
 """Letters that a legend and a title have room for."""
 
 
 def inert(text: str, longest: int | None = None) -> str:
-    """Return text that XML may hold and in which QGIS finds no expression; cut where a length is given."""
-    told = re.sub("[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff\ud800-\udfff]", "\ufffd", str(text))
+    """Return text that XML may hold, in which QGIS finds no expression and that turns no other text; cut where asked."""
+    told = TURNS.sub("", str(text))
+    told = re.sub("[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff\ud800-\udfff]", "\ufffd", told)
     told = told.replace("[%", "[ %")
     return told if longest is None or len(told) <= longest else told[: longest - 1] + "…"
 
@@ -242,6 +245,8 @@ class Project:
         What is shown at first: west, south, east, north, m.
     groups : dict
         Name to layers, the topmost first.
+    themes : dict
+        Name to the titles of the layers that are shown together.
     notes : sequence of str
         Printed under the legend.
     """
@@ -253,6 +258,7 @@ class Project:
     abstract: str = ""
     attribution: str = ""
     notes: Sequence[str] = ()
+    themes: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
     @property
     def layers(self) -> list[MapLayer]:
@@ -278,6 +284,12 @@ class Project:
         order = SubElement(root, "layerorder")
         for layer in self.layers:
             SubElement(order, "layer", id=layer.key)
+        presets = SubElement(root, "visibility-presets")
+        for name, titles in self.themes.items():
+            preset = SubElement(presets, "visibility-preset", {"name": inert(name), "has-expanded-info": "0"})
+            for layer in self.layers:
+                if layer.title in titles:
+                    SubElement(preset, "layer", id=layer.key, visible="1", style="default", expanded="1")
         settings = SubElement(root, "properties")
         SubElement(SubElement(settings, "Paths"), "Absolute", type="bool").text = "false"
         SubElement(SubElement(settings, "SpatialRefSys"), "ProjectionsEnabled", type="int").text = "1"

@@ -40,6 +40,8 @@ ABSTRACT = (
     "flows need not be unique, their value is."
 )
 NO_FLOW, OUTLINE = "#C8C8C8", "#555555"
+PLAN, TODAY, CHANGE = "Plan by dominant use", "Today by dominant use", "What changes"
+STREETS = "Streets by what is drawn on over them"
 CLASSES = 4
 """Of streets by what walks them."""
 WIDEST = {"street": 1.6, "line": 3.0, "marker": 6.0}
@@ -263,16 +265,16 @@ def _project(
         "Flows": [
             *layer("flows_inside", "Supplier"),
             *layer("flows", "Supplier"),
-            *layer("walks", "Flow", "Streets by what is drawn on over them", **shown),
+            *layer("walks", "Flow", STREETS, **shown),
         ],
         "Plan": [
             *layer("floors", "Use", "Ground floors by use", only='"storey" = 1'),
             *layer("floors", "Use", "Floors by use, the highest on top"),
             *layer("sites", "Action", "Building sites by action"),
-            *layer("parcels", "Change", "What changes"),
-            *layer("parcels", "Plan", "Plan by dominant use", **shown),
+            *layer("parcels", "Change", CHANGE),
+            *layer("parcels", "Plan", PLAN, **shown),
         ],
-        "Today": layer("parcels", "Today", "Today by dominant use"),
+        "Today": layer("parcels", "Today", TODAY),
         "Surroundings": [
             *layer("receptors_places", "Receptors"),
             *layer("receptors_middles", "Receptors"),
@@ -291,6 +293,12 @@ def _project(
         ABSTRACT,
         " | ".join(filter(None, [study.attribution, "Plan: Upstairs"])),
         [_proof(result), *warnings_of(study), f"Drawn {datetime.date.today():%d %B %Y}".replace(" 0", " ")],
+        {
+            "Plan": [PLAN, STREETS],
+            "Today": [TODAY],
+            "Change": [CHANGE],
+            "Flows": [PLAN, "Flows between buildings", "Flows in buildings"],
+        },
     )
 
 

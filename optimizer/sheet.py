@@ -18,7 +18,7 @@ from matplotlib.patches import Patch, Rectangle
 
 from geodata.language import ENGLISH, Language
 from geodata.maps import EMPTY
-from geodata.qgis import round_down
+from geodata.qgis import inert, round_down
 from optimizer.errors import StudyError
 from optimizer.package import built, warnings_of
 from optimizer.plan_figures import INK, hatch_of, parcels_by_use
@@ -78,7 +78,9 @@ def write_sheet(
     width = max(across + 2 * MARGIN, NARROWEST)
     uses = study.use_list
     columns = max(1, int((width - 2 * MARGIN) // ENTRY))
-    notes = textwrap.wrap(" ".join(warnings_of(study)), int((width - 2 * MARGIN) / (NOTE * LETTER)), max_lines=NOTES)
+    notes = textwrap.wrap(
+        inert(" ".join(warnings_of(study))), int((width - 2 * MARGIN) / (NOTE * LETTER)), max_lines=NOTES
+    )
     foot = LINE * -(-(len(uses) + 1) // columns) + 3.0 * len(notes) + 19.0
     height = down + HEAD + foot
     if max(width, height) > LONGEST:
@@ -131,7 +133,7 @@ def _furnish(
     width, height, foot = size
 
     def fitting(text: str, points: float, room: float) -> str:
-        told, most = " ".join(text.split()), int(room / (points * LETTER))
+        told, most = " ".join(inert(text).split()), int(room / (points * LETTER))
         return told if len(told) <= most else told[: most - 1] + "…"
 
     page.text(MARGIN, height - 11, fitting(study.name, 14, width - 2 * MARGIN - 12), fontsize=14, va="center")

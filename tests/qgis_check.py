@@ -71,6 +71,10 @@ def main(file, picture):
         group.name(): [[node.name(), node.isVisible(), told(node.layer())] for node in group.findLayers()]
         for group in root.children()
     }
+    themes = project.mapThemeCollection()
+    found["themes"] = {
+        name: sorted(layer.name() for layer in themes.mapThemeVisibleLayers(name)) for name in themes.mapThemes()
+    }
     found["names"] = sorted(layout.name() for layout in project.layoutManager().printLayouts())
     layout = project.layoutManager().layoutByName("Plan")
     items = layout.items()

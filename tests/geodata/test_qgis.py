@@ -66,6 +66,7 @@ def test_a_style_is_valid_whatever_the_names(values, column, title):
 def test_no_text_is_an_expression():
     assert "[%" not in inert("[% env('HOME') %] [%% [[%")
     assert inert("a\x00b\x1fc") == "a\ufffdb\ufffdc"
+    assert inert("\u202eright \u2067to left") == "right to left"
     assert inert("x" * 100, 10) == "x" * 9 + "…"
     assert quoted('a"b') == '"a""b"'
 

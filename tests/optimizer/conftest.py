@@ -11,6 +11,7 @@ from tests.districts import USES, lots, study
 from tests.optimizer.test_flows import SERVED
 from tests.optimizer.test_pollution import LOUD, NOISE
 
+COLOURS = ("#D55E00", "#0072B2", "#009E73")
 HOSTILE = [
     "</script><script>x</script>",
     "=cmd()",

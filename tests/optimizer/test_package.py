@@ -177,6 +177,12 @@ def test_qgis_opens_the_project(plan_folder, tmp_path):
     assert layers["Ground floors by use"]["rows"] == (layer(plan_folder, "floors")["storey"] == 1).sum()
     assert layers["Streets by what is drawn on over them"]["renderer"] == "graduatedSymbol"
     assert plan["aliases"]["gfa_m2"] == "Floor area (m²)"
+    assert found["themes"] == {
+        "Plan": ["Plan by dominant use", "Streets by what is drawn on over them"],
+        "Today": ["Today by dominant use"],
+        "Change": ["What changes"],
+        "Flows": ["Flows between buildings", "Flows in buildings", "Plan by dominant use"],
+    }
     assert found["exported"] == 0
     assert found["legend"] == found["printed"] == ["Streets by what is drawn on over them", "Plan by dominant use"]
     assert found["scale"] == pytest.approx(round(found["scale"]), abs=1e-3)
