@@ -328,11 +328,13 @@ def _storeys(
     top = 0.0
     for item in items:
         first, top = top, top + item["gfa_m2"] / plate
-        numbers = range(int(item["from"]), int(item["to"]) + 1)
+        # A sliver of a use may lie between two storeys: it is then on the one it begins on.
+        numbers = range(int(item["from"]), max(int(item["from"]), int(item["to"])) + 1)
         part = [max(min(top, number) - max(first, number - 1), 0.0) for number in numbers]
+        whole = sum(part)
         for number, share in zip(numbers, part, strict=True):
             own = area.setdefault(number, {})
-            own[item["use"]] = own.get(item["use"], 0.0) + item["gfa_m2"] * share / sum(part)
+            own[item["use"]] = own.get(item["use"], 0.0) + item["gfa_m2"] * (share / whole if whole else 1 / len(part))
     bottom = 0.0
     for number in sorted(area):
         height = uses[max(area[number], key=lambda use: area[number][use])].storey_height

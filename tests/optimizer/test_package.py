@@ -76,6 +76,16 @@ def test_uses_that_share_a_storey_share_its_floor():
     assert set(floors["parcel_id"]) == {"L0", "L1"}
 
 
+@pytest.mark.parametrize("sliver", [1e-9, 1e-5, 0.01])
+def test_no_sliver_of_a_use_is_lost(sliver):
+    asked, frame = solved(rules=[])
+    frame.loc[0, ["gfa_making", "gfa_shops", "gfa_homes"]] = [240.0, sliver, 480.0]
+    plan = planned(asked, frame, np.zeros((9, 3), dtype=int), ["keep"] + ["clear"] * 8)
+    floors = plan.floors_frame()
+    assert floors["gfa_m2"].sum() == pytest.approx(720 + sliver, abs=1e-5)
+    assert floors.groupby("use")["gfa_m2"].sum()["shops"] == pytest.approx(sliver, abs=1e-6)
+
+
 def test_nothing_stands_and_the_package_is_whole(tmp_path):
     from optimizer.package import write_package
 
