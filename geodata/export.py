@@ -1,23 +1,27 @@
-"""Files for a GIS: GeoJSON after RFC 7946, and GeoPackage with a QGIS style."""
+"""Files for a GIS and for spreadsheets: GeoJSON after RFC 7946, GeoParquet, Shapefile with shortened names, CSV."""
 
 from __future__ import annotations
 
 import json
-import sqlite3
-from collections.abc import Mapping
-from contextlib import closing
+import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
-from xml.etree import ElementTree
 
 import geopandas as gpd
 import numpy as np
 import pandas as pd
 import shapely
 
+from geodata.errors import GeodataError
+
+SHAPEFILE = "names of at most 10 letters, text of at most 254 bytes, no lists, no true and false, and at most 2 GB"
+"""What a shapefile holds."""
+LONGEST_NAME, LONGEST_TEXT = 10, 254
+"""Bytes of a name and of text in a shapefile."""
 DIGITS = 7
 """Decimals of a degree in GeoJSON, about a centimetre."""
-FORMULA = ("=", "+", "-", "@", "\t", "\r")
+FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
 """With which spreadsheets begin a formula."""
 
 
@@ -80,73 +84,87 @@ def read_geojson(file: Path) -> gpd.GeoDataFrame:
     return gpd.GeoDataFrame.from_features(data["features"], crs=4326)
 
 
-def write_geopackage(
-    layers: Mapping[str, gpd.GeoDataFrame], file: Path, styles: Mapping[str, str] | None = None
-) -> None:
-    """Write layers into one GeoPackage, with QGIS styles (QML) by layer.
-
-    Lists become JSON text. QGIS finds the styles in the table ``layer_styles`` and uses them by itself.
-    """
-    for name, frame in layers.items():
-        flat = frame.copy()
-        for column in flat.columns:
-            if column != flat.geometry.name and flat[column].map(lambda v: isinstance(v, list)).any():
-                flat[column] = flat[column].map(lambda v: json.dumps(v, ensure_ascii=False))
-        flat.to_file(file, layer=name, driver="GPKG", engine="pyogrio")
-    if styles:
-        _write_styles(file, styles)
+def flat(frame: gpd.GeoDataFrame) -> gpd.GeoDataFrame:
+    """Return a table whose lists are JSON text."""
+    copy = frame.copy()
+    for column in copy.columns:
+        if column != copy.geometry.name and copy[column].map(lambda v: isinstance(v, list)).any():
+            copy[column] = copy[column].map(lambda v: json.dumps(v, ensure_ascii=False))
+    return copy
 
 
-def _write_styles(file: Path, styles: Mapping[str, str]) -> None:
-    with closing(sqlite3.connect(file)) as database, database:
-        database.execute(
-            "CREATE TABLE IF NOT EXISTS layer_styles (id INTEGER PRIMARY KEY AUTOINCREMENT NOT NULL, f_table_catalog TEXT(256), "
-            "f_table_schema TEXT(256), f_table_name TEXT(256), f_geometry_column TEXT(256), styleName TEXT(30), "
-            "styleQML TEXT, styleSLD TEXT, useAsDefault BOOLEAN, description TEXT, owner TEXT(30), ui TEXT(30), "
-            "update_time DATETIME DEFAULT (strftime('%Y-%m-%dT%H:%M:%fZ','now')))"
-        )
-        database.execute(
-            "INSERT OR IGNORE INTO gpkg_contents (table_name, data_type, identifier) VALUES ('layer_styles', 'attributes', 'layer_styles')"
-        )
-        for layer, qml in styles.items():
-            database.execute("DELETE FROM layer_styles WHERE f_table_name = ?", (layer,))
-            column = database.execute(
-                "SELECT column_name FROM gpkg_geometry_columns WHERE table_name = ?", (layer,)
-            ).fetchone()[0]
-            database.execute(
-                "INSERT INTO layer_styles (f_table_catalog, f_table_schema, f_table_name, f_geometry_column, styleName, "
-                "styleQML, styleSLD, useAsDefault, description, owner) VALUES ('', '', ?, ?, 'Upstairs', ?, '', 1, '', '')",
-                (layer, column, qml),
-            )
+def write_geoparquet(frame: gpd.GeoDataFrame, file: Path) -> None:
+    """Write a table as GeoParquet 1.1 (WKB), with the bounds of each row in a column ``bbox``; lists become JSON text."""
+    flat(frame).to_parquet(file, index=False, schema_version="1.1.0", geometry_encoding="WKB", write_covering_bbox=True)
 
 
-def qml_categorised(column: str, categories: Mapping[str, tuple[str, str]]) -> str:
-    """Return a QGIS style that colours polygons by a column.
+def write_shapefile(frame: gpd.GeoDataFrame, file: Path, key: str | None = None) -> pd.DataFrame:
+    """Write a table as a shapefile, with what it cannot hold shortened or left out.
 
     Parameters
     ----------
-    categories : dict
-        Value to (label, colour as ``#rrggbb``).
+    key : str, optional
+        Column that must still tell rows apart.
+
+    Returns
+    -------
+    DataFrame
+        ``column``, its ``name`` in the file, and a ``note`` on what was lost.
+
+    Raises
+    ------
+    GeodataError
+        When there are no rows, or the key was shortened until rows have the same.
     """
-    root = ElementTree.Element("qgis", version="3.28", styleCategories="Symbology")
-    renderer = ElementTree.SubElement(root, "renderer-v2", type="categorizedSymbol", attr=column, enableorderby="0")
-    listed = ElementTree.SubElement(renderer, "categories")
-    symbols = ElementTree.SubElement(renderer, "symbols")
-    for i, (value, (label, colour)) in enumerate(categories.items()):
-        ElementTree.SubElement(
-            listed, "category", value=value, label=label, symbol=str(i), render="true", type="string"
-        )
-        symbol = ElementTree.SubElement(symbols, "symbol", type="fill", name=str(i), alpha="1", clip_to_extent="1")
-        layer = ElementTree.SubElement(symbol, "layer", {"class": "SimpleFill", "enabled": "1", "pass": "0"})
-        options = ElementTree.SubElement(layer, "Option", type="Map")
-        red, green, blue = (int(colour[k : k + 2], 16) for k in (1, 3, 5))
-        for name, text in {
-            "color": f"{red},{green},{blue},255",
-            "outline_color": "255,255,255,255",
-            "outline_width": "0.2",
-            "style": "solid",
-        }.items():
-            ElementTree.SubElement(options, "Option", type="QString", name=name, value=text)
-    return "<!DOCTYPE qgis PUBLIC 'http://mrcc.com/qgis.dtd' 'SYSTEM'>\n" + ElementTree.tostring(
-        root, encoding="unicode"
+    if not len(frame):
+        raise GeodataError(f"{file}: the table has no rows, and a shapefile must know what its rows are")
+    columns = [name for name in frame.columns if name != frame.geometry.name]
+    kept = [name for name in columns if not frame[name].map(lambda v: isinstance(v, (list, dict))).any()]
+    names = short_names(kept)
+    written = frame[[*kept, frame.geometry.name]].copy()
+    notes = {name: "left out: a list" for name in columns if name not in kept}
+    for name in kept:
+        if pd.api.types.is_bool_dtype(written[name]):
+            written[name] = written[name].astype(int)
+            notes[name] = "1 is true, 0 false"
+        elif not pd.api.types.is_numeric_dtype(written[name]):
+            short = written[name].map(_cut)
+            lost = int((short != written[name]).sum() - written[name].isna().sum())
+            if lost:
+                notes[name] = f"cut to {LONGEST_TEXT} bytes: {lost} values"
+            if name == key and short.nunique() < written[name].nunique():
+                raise GeodataError(
+                    f"{file}: {name} is longer than {LONGEST_TEXT} bytes and would be the same in several rows; "
+                    "write .gpkg or .parquet"
+                )
+            written[name] = short
+    written.rename(columns=names).to_file(
+        file, driver="ESRI Shapefile", engine="pyogrio", encoding="UTF-8", **{"2GB_LIMIT": "YES"}
     )
+    return pd.DataFrame(
+        {
+            "column": columns,
+            "name": [names.get(c, "") for c in columns],
+            "note": [notes.get(c, "") for c in columns],
+        }
+    )
+
+
+def _cut(value: Any) -> Any:
+    """Return text that a shapefile holds."""
+    return value.encode()[:LONGEST_TEXT].decode(errors="ignore") if isinstance(value, str) else value
+
+
+def short_names(columns: Sequence[str]) -> dict[str, str]:
+    """Return names of at most ten letters, of which no two are the same whatever their case."""
+    found: dict[str, str] = {}
+    taken: set[str] = set()
+    for column in columns:
+        start = re.sub(r"\W", "_", column, flags=re.ASCII)[:LONGEST_NAME] or "column"
+        name, k = start, 1
+        while name.lower() in taken:
+            k += 1
+            name = start[: LONGEST_NAME - len(str(k))] + str(k)
+        taken.add(name.lower())
+        found[column] = name
+    return found

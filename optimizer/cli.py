@@ -21,6 +21,8 @@ from optimizer.api import check as check_study
 from optimizer.api import solve as solve_study
 from optimizer.audit import audit_folder
 from optimizer.compare import read_plans
+from optimizer.convert import ENDINGS
+from optimizer.convert import convert as convert_plan
 from optimizer.diagnose import Diagnosis
 from optimizer.district import read_district
 from optimizer.errors import InfeasibleError, LimitError, StudyError, UpstairsError, known_name
@@ -501,6 +503,25 @@ def report(
     _said("Report:", page)
     if pdf:
         _said("PDF:   ", print_pdf(page, page.with_suffix(".pdf")))
+
+
+@app.command()
+def convert(
+    folder: PlanFolder,
+    file: Annotated[Path, typer.Argument(metavar="FILE", help=f"Ends in {ENDINGS}.", show_default=False)],
+    layer: Annotated[str | None, typer.Option(metavar="NAME", help="A layer of plan.gpkg; default: parcels.")] = None,
+    scale: Annotated[
+        float | None,
+        typer.Option(min=1.0, metavar="N", help="Draw the map at 1:N; default: as large as A3 has room for."),
+    ] = None,
+    shorten: Annotated[
+        bool, typer.Option("--shorten", help="Shorten names for a shapefile, and list them beside it.")
+    ] = False,
+    lang: Lang = "en",
+) -> None:
+    """Write a plan as GeoParquet, GeoJSON, CSV or Shapefile, or its map for print at a scale as SVG or PNG."""
+    for part in convert_plan(folder, file, layer=layer, scale=scale, shorten=shorten, words=language(lang)):
+        _said("Written:", part)
 
 
 @app.command()

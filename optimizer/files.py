@@ -17,11 +17,12 @@ import numpy as np
 import pyogrio
 import tomli_w
 
-from geodata.export import plain, qml_categorised, read_geojson, write_geojson, write_geopackage
+from geodata.export import plain, read_geojson, write_geojson
 from geodata.language import ENGLISH, Language
 from geodata.maps import EMPTY, RuleLine, UseStyle, plan_map
 from optimizer.errors import StudyError
 from optimizer.flows import has_flows, linked
+from optimizer.package import write_package
 from optimizer.plan import entropy_index
 from optimizer.pollution import FILES as RASTERS
 from optimizer.pollution import Say, overlays, write_rasters
@@ -91,11 +92,8 @@ def write_plan(
         frame = plan.to_frame()
         layers = plan.layers()
         write_geojson(frame, draft / "plan.geojson")
-        write_geopackage(
-            {"parcels": frame, **layers, **_around(plan)},
-            draft / "plan.gpkg",
-            {"parcels": qml_categorised("dominant_use", categories(plan.study))},
-        )
+        tables = {"parcels": frame, **layers, "floors": plan.floors_frame(), **_around(plan)}
+        write_package(plan.study, tables, plan.result, draft / "plan.gpkg")
         (draft / "study.toml").write_text(tomli_w.dumps(plan.study.to_dict()), encoding="utf-8")
         (draft / "result.json").write_text(
             json.dumps(plain(plan.result), indent=2, ensure_ascii=False) + "\n", encoding="utf-8"

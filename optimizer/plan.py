@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -25,6 +26,10 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
     from optimizer.study import Study
+    from optimizer.uses import Use
+
+FLOORS = ("parcel_id", "site", "storey", "use", "gfa_m2", "from_m", "to_m", "jobs", "homes", "action")
+"""Columns of floors, one row a storey and use."""
 
 
 @dataclass(frozen=True)
@@ -179,6 +184,43 @@ class Plan:
         frame["reached"] = reached
         return frame
 
+    def floors_frame(self) -> gpd.GeoDataFrame:
+        """Return one row a storey and use: m², jobs, homes and heights in m, on the building's site; working CRS.
+
+        Storeys count from 1 on the ground. Where uses share a storey of a kept building each has a row, and the storey is
+        as high as the use with most floor on it asks.
+        """
+        d = self.district
+        use = {u.name: u for u in d.uses}
+        place = {(p, int(n)): s for s, (p, n) in enumerate(zip(d.parcel_of, d.sites["site"], strict=True))}
+        rows: list[dict[str, Any]] = []
+        at: list[int] = []
+        names = d.parcels["parcel_id"].tolist()
+        for p, stack in enumerate(self.stacks()):
+            name, action = names[p], self.action[p]
+            for number, items in itertools.groupby(stack, key=lambda item: int(item["site"])):
+                s = place[p, number]
+                for storey, bottom, top, parts in _storeys(list(items), float(self.plate[s]), use):
+                    for key, area in parts.items():
+                        own = use[key]
+                        rows.append(
+                            {
+                                "parcel_id": name,
+                                "site": number,
+                                "storey": storey,
+                                "use": key,
+                                "gfa_m2": round(area, 6),
+                                "from_m": round(bottom, 3),
+                                "to_m": round(top, 3),
+                                "jobs": round(area / own.floor_per_job, 6) if own.floor_per_job else 0.0,
+                                "homes": round(area / own.floor_per_home, 6) if own.floor_per_home else 0.0,
+                                "action": action,
+                            }
+                        )
+                        at.append(s)
+        shapes = d.sites.geometry.to_numpy()[at]
+        return gpd.GeoDataFrame(pd.DataFrame(rows, columns=list(FLOORS)), geometry=shapes, crs=d.parcels.crs)
+
     @cached_property
     def evidence(self) -> Evidence:
         """The plan's tables as an audit reads them."""
@@ -276,6 +318,28 @@ def _kept_floors(d: District, each_site: bool = False) -> Ints:
     place = np.argsort(order, axis=1, kind="stable")
     floors += place < short[:, None]
     return np.asarray(floors * (1 if each_site else d.sites_on[:, None]), dtype=np.int64)
+
+
+def _storeys(
+    items: list[dict[str, Any]], plate: float, uses: dict[str, Use]
+) -> Iterator[tuple[int, float, float, dict[str, float]]]:
+    """Yield the storeys of a building from the ground up: number, lower and upper end (m), m² by use."""
+    area: dict[int, dict[str, float]] = {}
+    top = 0.0
+    for item in items:
+        first, top = top, top + item["gfa_m2"] / plate
+        # A sliver of a use may lie between two storeys: it is then on the one it begins on.
+        numbers = range(int(item["from"]), max(int(item["from"]), int(item["to"])) + 1)
+        part = [max(min(top, number) - max(first, number - 1), 0.0) for number in numbers]
+        whole = sum(part)
+        for number, share in zip(numbers, part, strict=True):
+            own = area.setdefault(number, {})
+            own[item["use"]] = own.get(item["use"], 0.0) + item["gfa_m2"] * (share / whole if whole else 1 / len(part))
+    bottom = 0.0
+    for number in sorted(area):
+        height = uses[max(area[number], key=lambda use: area[number][use])].storey_height
+        yield number, bottom, bottom + height, area[number]
+        bottom += height
 
 
 def _kept(d: District, s: int, p: int, site: int) -> list[dict[str, Any]]:

@@ -54,14 +54,15 @@ def plan_figure(frame: gpd.GeoDataFrame, uses: Sequence[Use], words: Language) -
         figure.subplots(1, 2), (words("Today"), words("Plan")), ("today_dominant_use", "dominant_use"), strict=True
     ):
         ax.set_rasterization_zorder(PATCHES)
-        _parcels(ax, local, column, uses)
+        parcels_by_use(ax, local, column, uses)
         ax.set_xlim(west - room, east + room)
         ax.set_ylim(south - room, north + room)
         ax.set_title(title, loc="left", fontsize=11)
         ax.set_axis_off()
         _scale(ax, east - west)
     handles = [
-        Patch(facecolor=u.colour, hatch=_hatch(k), edgecolor="white", label=words(u.label)) for k, u in enumerate(uses)
+        Patch(facecolor=u.colour, hatch=hatch_of(k), edgecolor="white", label=words(u.label))
+        for k, u in enumerate(uses)
     ]
     handles.append(Patch(facecolor=EMPTY, edgecolor="#777777", label=words("No building")))
     figure.legend(handles=handles, loc="outside lower center", ncols=min(len(handles), 5), frameon=False, fontsize=9)
@@ -70,11 +71,13 @@ def plan_figure(frame: gpd.GeoDataFrame, uses: Sequence[Use], words: Language) -
     return figure
 
 
-def _hatch(k: int) -> str:
+def hatch_of(k: int) -> str:
+    """Return the hatching of the use of a number."""
     return HATCHES[k % len(HATCHES)]
 
 
-def _parcels(ax: Axes, local: gpd.GeoDataFrame, column: str, uses: Sequence[Use]) -> None:
+def parcels_by_use(ax: Axes, local: gpd.GeoDataFrame, column: str, uses: Sequence[Use]) -> None:
+    """Draw parcels by the use that a column names, coloured and hatched."""
     drawn = {"linewidth": 0.3, "ax": ax, "aspect": "equal"}
     empty = local[~local[column].isin([u.name for u in uses])]
     if len(empty):
@@ -82,7 +85,7 @@ def _parcels(ax: Axes, local: gpd.GeoDataFrame, column: str, uses: Sequence[Use]
     for k, use in enumerate(uses):
         own = local[local[column] == use.name]
         if len(own):
-            own.plot(color=use.colour, edgecolor="white", hatch=_hatch(k), **drawn)
+            own.plot(color=use.colour, edgecolor="white", hatch=hatch_of(k), **drawn)
 
 
 def _scale(ax: Axes, width: float) -> None:
@@ -125,7 +128,7 @@ def storeys_figure(frame: gpd.GeoDataFrame, uses: Sequence[Use], words: Language
     ax.set_rasterization_zorder(PATCHES)
     left = np.zeros(top)
     for k, use in enumerate(uses):
-        style: dict[str, Any] = {"color": use.colour, "hatch": _hatch(k), "edgecolor": "white", "linewidth": 0.3}
+        style: dict[str, Any] = {"color": use.colour, "hatch": hatch_of(k), "edgecolor": "white", "linewidth": 0.3}
         ax.barh(np.arange(1, top + 1), area[:, k], left=left, height=0.9, label=words(use.label), **style)
         left += area[:, k]
     ax.set_ylim(0.4, top + 0.6)
@@ -228,7 +231,7 @@ def walks_figure(study: Study, layers: Mapping[str, gpd.GeoDataFrame], words: La
         here = float(inside.loc[inside["supplier_use"] == name, "served_m2"].sum())
         if not here and not height.sum():
             continue
-        style: dict[str, Any] = {"color": colour[name], "hatch": _hatch(k), "edgecolor": "white", "linewidth": 0.3}
+        style: dict[str, Any] = {"color": colour[name], "hatch": hatch_of(k), "edgecolor": "white", "linewidth": 0.3}
         ax.bar(edges[:-1] + STEP / 2, height, STEP * 0.92, below, **style)
         ax.bar(-STEP, here, STEP * 0.92, own, label=words("by {use}", use=label[name]), **style)
         below, own = below + height, own + here

@@ -1,6 +1,9 @@
 """Fixtures for all tests."""
 
+import os
 import shutil
+import subprocess
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -10,12 +13,25 @@ settings.register_profile("thorough", settings.default)
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 
 
+@cache
+def qgis_python() -> str | None:
+    """The machine's own Python where it has QGIS."""
+    python = shutil.which("python3", path=os.defpath)
+    if python is None:
+        return None
+    asked = subprocess.run([python, "-c", "import qgis.core"], capture_output=True, check=False)
+    return python if asked.returncode == 0 else None
+
+
 def pytest_collection_modifyitems(items):
     no_shared = pytest.mark.skip(reason=f"the published data are not beside the project ({SHARED.name}/ missing)")
     no_browser = pytest.mark.skip(reason="no chromium on this machine; Debian has it: chromium")
+    no_qgis = pytest.mark.skip(reason="no QGIS for the machine's own Python; Debian has it: python3-qgis")
     for item in items:
         if "shared" in item.keywords and not SHARED.is_dir():
             item.add_marker(no_shared)
+        if "qgis" in item.keywords and qgis_python() is None:
+            item.add_marker(no_qgis)
         if "browser" in item.keywords and not shutil.which("chromium"):
             item.add_marker(no_browser)
 

@@ -1,13 +1,12 @@
-"""Export: GeoJSON held against RFC 7946, and a GeoPackage as sqlite and a GIS see it."""
+"""Export: GeoJSON held against RFC 7946, GeoParquet against its specification, shapefiles and CSV as others read them."""
 
 import json
 import re
-import sqlite3
-from contextlib import closing
-from xml.etree import ElementTree
 
 import geopandas as gpd
 import numpy as np
+import pandas as pd
+import pyarrow.parquet
 import pyogrio
 import pytest
 import shapely
@@ -15,8 +14,18 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from pyproj import Transformer
 
-from geodata.export import plain, qml_categorised, read_geojson, write_geojson, write_geopackage
+from geodata.errors import GeodataError
+from geodata.export import (
+    plain,
+    read_geojson,
+    short_names,
+    write_csv,
+    write_geojson,
+    write_geoparquet,
+    write_shapefile,
+)
 from tests.districts import CRS, ORIGIN, lots
+from tests.rfc7946 import faults
 
 STACK = [{"site": 1, "use": "shops", "from": 1, "to": 2}, {"site": 1, "use": "homes", "from": 3, "to": 6}]
 HOSTILE = [
@@ -80,6 +89,7 @@ def test_positions_are_longitude_and_latitude(tmp_path):
 
 def test_structure_follows_rfc_7946(tmp_path):
     document = written(parcels(COURTYARD, CLOCKWISE, PAIR), tmp_path)
+    assert faults(document) == []
     assert document["type"] == "FeatureCollection"
     assert "crs" not in document
     assert [f["type"] for f in document["features"]] == ["Feature"] * 3
@@ -155,92 +165,107 @@ def test_any_text_survives_geojson(tmp_path_factory, texts):
     assert [f["properties"]["text"] for f in json.loads(file.read_bytes())["features"]] == texts
 
 
-# GeoPackage
-
-
-def sql(file, query):
-    with closing(sqlite3.connect(file)) as database:
-        return database.execute(query).fetchall()
-
-
-def categories(qml):
-    """Value to label and colour, of a style."""
-    root = ElementTree.fromstring(qml)
-    colours = {
-        symbol.get("name"): symbol.find("layer/Option/Option[@name='color']").get("value")
-        for symbol in root.iter("symbol")
-    }
-    return {c.get("value"): (c.get("label"), colours[c.get("symbol")]) for c in root.iter("category")}
-
-
-USES = {"homes": ("Homes", "#E69F00"), "shops": ("Shops & <cafés>", "#009e73"), "": ("No building", "#ffffff")}
-COLOURS = {
-    "homes": ("Homes", "230,159,0,255"),
-    "shops": ("Shops & <cafés>", "0,158,115,255"),
-    "": ("No building", "255,255,255,255"),
+BROKEN = {
+    "a crs": lambda d: d.update(crs={"type": "name"}),
+    "clockwise": lambda d: d["features"][0]["geometry"]["coordinates"][0].reverse(),
+    "an open ring": lambda d: d["features"][0]["geometry"]["coordinates"][0].pop(),
+    "metres": lambda d: d["features"][0]["geometry"]["coordinates"][0].__setitem__(1, [500_000.0, 10.0]),
+    "a box elsewhere": lambda d: d.update(bbox=[0, 0, 1, 1]),
+    "no properties": lambda d: d["features"][0].pop("properties"),
+    "another type": lambda d: d["features"][0].update(type="Parcel"),
 }
 
 
-def test_layers_read_back(tmp_path):
-    file = tmp_path / "plan.gpkg"
-    frame = parcels(COURTYARD, PAIR, stack=[STACK, []], far=[np.nan, 2.0])
-    write_geopackage({"parcels": frame, "sites": lots(3), "walks": lots(2).set_geometry(lots(2).boundary)}, file)
-    assert pyogrio.list_layers(file)[:, 0].tolist() == ["parcels", "sites", "walks"]
-    back = gpd.read_file(file, layer="parcels")
+@pytest.mark.parametrize("how", BROKEN)
+def test_the_checker_of_rfc_7946_finds_what_is_wrong(tmp_path, how):
+    document = written(parcels(COURTYARD, CLOCKWISE), tmp_path)
+    BROKEN[how](document)
+    assert faults(document)
+
+
+def test_lines_and_points_are_geojson_too(tmp_path):
+    frame = gpd.GeoDataFrame(
+        {"a": [1, 2]}, geometry=[at(shapely.LineString([(0, 0), (9, 9)])), at(shapely.Point(1, 2))]
+    )
+    assert faults(written(frame.set_crs(CRS), tmp_path)) == []
+    assert faults(written(frame.set_crs(CRS).iloc[:0], tmp_path)) == []
+
+
+# GeoParquet
+
+
+def test_geoparquet_keeps_to_its_specification(tmp_path):
+    file = tmp_path / "plan.parquet"
+    frame = parcels(COURTYARD, PAIR, stack=[STACK, []], name=["a", None])
+    write_geoparquet(frame, file)
+    table = pyarrow.parquet.read_table(file)
+    geo = json.loads(table.schema.metadata[b"geo"])
+    assert geo["version"] == "1.1.0"
+    assert geo["primary_column"] == "geometry"
+    column = geo["columns"]["geometry"]
+    assert column["encoding"] == "WKB"
+    assert set(column["geometry_types"]) == {"Polygon", "MultiPolygon"}
+    assert column["crs"]["id"] == {"authority": "EPSG", "code": 32632}
+    assert column["bbox"] == pytest.approx(frame.total_bounds)
+    corners = ("xmin", "ymin", "xmax", "ymax")
+    assert column["covering"] == {"bbox": {corner: ["bbox", corner] for corner in corners}}
+    boxes = table["bbox"].to_pylist()
+    assert [[box[c] for c in corners] for box in boxes] == [pytest.approx(b) for b in frame.bounds.to_numpy()]
+    assert table.schema.field("geometry").type == pyarrow.binary()
+    shapes = shapely.from_wkb(table["geometry"].to_pylist())
+    assert shapely.equals(shapes, frame.geometry.to_numpy()).all()
+    assert [json.loads(text) for text in table["stack"].to_pylist()] == [STACK, []]
+    back = gpd.read_parquet(file)
     assert back.crs == CRS
-    assert back.area.tolist() == pytest.approx([100 * 80 - 20 * 20, 20 * 30 + 30 * 30])
-    assert [json.loads(text) for text in back["stack"]] == [STACK, []]
-    assert back["far"].tolist() == pytest.approx([np.nan, 2.0], nan_ok=True)
-    assert frame["stack"].tolist() == [STACK, []]
-    assert len(gpd.read_file(file, layer="sites")) == 3
-    assert sql(file, "SELECT count(*) FROM sqlite_master WHERE name = 'layer_styles'") == [(0,)]
+    assert back["name"].fillna("").tolist() == ["a", ""]
+    west = gpd.read_parquet(file, bbox=(ORIGIN[0] - 1, ORIGIN[1] - 1, ORIGIN[0] + 50, ORIGIN[1] + 50))
+    assert west["id"].tolist() == [0]
 
 
-def test_styles_lie_where_qgis_looks(tmp_path):
-    file = tmp_path / "plan.gpkg"
-    styles = {"parcels": qml_categorised("dominant_use", USES), "sites": qml_categorised("use", {})}
-    write_geopackage({name: lots(2) for name in ("parcels", "sites", "walks")}, file, styles)
-    rows = sql(file, "SELECT f_table_name, f_geometry_column, styleQML, useAsDefault FROM layer_styles")
-    geometry = dict(sql(file, "SELECT table_name, column_name FROM gpkg_geometry_columns"))
-    assert rows == [(name, geometry[name], qml, 1) for name, qml in styles.items()]
-    assert ("layer_styles", "attributes") in sql(file, "SELECT table_name, data_type FROM gpkg_contents")
-    assert sql(file, "PRAGMA integrity_check") == [("ok",)]
-    assert "layer_styles" in pyogrio.list_layers(file)[:, 0]
-    assert len(gpd.read_file(file, layer="parcels")) == 2
+# Shapefile
 
 
-def test_a_style_colours_each_value():
-    qml = qml_categorised("dominant_use", USES)
-    assert categories(qml) == COLOURS
-    root = ElementTree.fromstring(qml)
-    renderer = root.find("renderer-v2")
-    assert (root.tag, renderer.get("type"), renderer.get("attr")) == ("qgis", "categorizedSymbol", "dominant_use")
-    assert len(root.findall(".//symbol")) == len(root.findall(".//category")) == 3
-    assert qml.startswith("<!DOCTYPE qgis")
+def test_names_of_a_shapefile_are_short_and_apart():
+    columns = ["gfa_workshop", "gfa_workshops", "GFA_WORKSHOP", "today_dominant_use", "漢字", "漢字字", "a b", ""]
+    names = short_names(columns)
+    assert list(names) == columns
+    assert len({name.lower() for name in names.values()}) == len(columns)
+    assert all(re.fullmatch(r"\w{1,10}", name, re.ASCII) for name in names.values())
 
 
-VISIBLE = st.text(st.characters(exclude_categories=["Cs", "Cc", "Cn"]), max_size=8)
+@given(st.lists(TEXT, unique=True, max_size=30))
+def test_short_names_are_apart_whatever_the_columns(columns):
+    names = list(short_names(columns).values())
+    assert len({name.lower() for name in names}) == len(columns)
+    assert all(0 < len(name.encode()) <= 10 for name in names)
 
 
-@given(st.dictionaries(VISIBLE, st.tuples(VISIBLE, st.integers(0, 0xFFFFFF)), max_size=6), VISIBLE)
-def test_a_style_is_valid_whatever_the_names(values, column):
-    qml = qml_categorised(column, {value: (label, f"#{rgb:06x}") for value, (label, rgb) in values.items()})
-    assert categories(qml) == {
-        value: (label, f"{rgb >> 16},{rgb >> 8 & 255},{rgb & 255},255") for value, (label, rgb) in values.items()
-    }
-    assert ElementTree.fromstring(qml).find("renderer-v2").get("attr") == column
+def test_a_shapefile_says_what_it_lost(tmp_path):
+    frame = parcels(CLOCKWISE, PAIR, stack=[STACK, []], zone=["é" * 200, None], protected=[True, False])
+    found = write_shapefile(frame, tmp_path / "plan.shp", "id").set_index("column")
+    back = pyogrio.read_dataframe(tmp_path / "plan.shp")
+    assert found.loc["stack"].tolist() == ["", "left out: a list"]
+    assert found.loc["zone", "note"] == "cut to 254 bytes: 1 values"
+    assert back["zone"].fillna("").tolist() == ["é" * 127, ""]
+    assert back["protected"].tolist() == [1, 0]
+    assert back.crs == CRS
+    assert set(found["name"]) - {""} == set(back.columns) - {"geometry"}
 
 
-@settings(deadline=None, max_examples=15)
-@given(st.lists(TEXT, min_size=1, max_size=6))
-@example(HOSTILE)
-def test_any_text_survives_a_geopackage(tmp_path_factory, texts):
-    file = tmp_path_factory.mktemp("text") / "plan.gpkg"
-    write_geopackage({"parcels": parcels(*[CLOCKWISE] * len(texts), text=texts)}, file)
-    assert [text for (text,) in sql(file, "SELECT text FROM parcels ORDER BY id")] == texts
+def test_a_shapefile_never_makes_two_parcels_one(tmp_path):
+    frame = parcels(CLOCKWISE, PAIR, name=["x" * 300 + "a", "x" * 300 + "b"])
+    with pytest.raises(GeodataError, match="the same in several rows"):
+        write_shapefile(frame, tmp_path / "plan.shp", "name")
+    with pytest.raises(GeodataError, match="no rows"):
+        write_shapefile(frame.iloc[:0], tmp_path / "plan.shp")
 
 
-def test_a_geopackage_may_be_written_again(tmp_path):
-    for _ in range(2):
-        write_geopackage({"parcels": lots(2)}, tmp_path / "plan.gpkg", {"parcels": qml_categorised("use", USES)})
-    assert len(sql(tmp_path / "plan.gpkg", "SELECT * FROM layer_styles")) == 1
+# CSV
+
+
+def test_a_spreadsheet_finds_no_formula(tmp_path):
+    hostile = ["=cmd()", "+1", "-1", "@x", "\t=1", "＝cmd()", "\n=1", "plain"]
+    write_csv(pd.DataFrame({"=name": hostile, "number": range(8)}), tmp_path / "plan.csv")
+    back = pd.read_csv(tmp_path / "plan.csv", encoding="utf-8-sig")
+    assert back.columns.tolist() == ["'=name", "number"]
+    assert back["'=name"].tolist() == [*(f"'{text}" for text in hostile[:-1]), "plain"]
