@@ -54,7 +54,7 @@ class UseStyle:
     homes: float = 0.0
 
 
-def _script(data: Any) -> str:
+def script_json(data: Any) -> str:
     """Return data as JSON that neither ends the script it stands in nor is a template to Folium, which renders twice."""
     text = json.dumps(data, ensure_ascii=True, allow_nan=False)
     for sign in "<>&":
@@ -212,7 +212,7 @@ def plan_map(
         f"<style>{re.sub(r'[^{;]*url[^;}]*;?', '', style)}</style>",
         f"<script>{_file('leaflet.js')}</script>",
         f"<script>{script}</script>",
-        f'<script type="application/json" id="up-data">{_script(plain(data))}</script>',
+        f'<script type="application/json" id="up-data">{script_json(plain(data))}</script>',
     ):
         root.header.add_child(folium.Element(f"{{% raw %}}{text.replace('{%', '{ %')}{{% endraw %}}"))
     root.html.add_child(folium.Element(f'<script>document.documentElement.lang = "{language.code}";</script>'))
@@ -367,7 +367,7 @@ class _Caption(MacroElement):
 
     def __init__(self, name: str, uses: Sequence[tuple[str, str]]) -> None:
         super().__init__()  # type: ignore[no-untyped-call]  # branca is untyped
-        self.name, self.uses = _script(name), _script([list(use) for use in uses])
+        self.name, self.uses = script_json(name), script_json([list(use) for use in uses])
 
 
 class _Attribution(MacroElement):
@@ -380,4 +380,4 @@ class _Attribution(MacroElement):
 
     def __init__(self, text: str) -> None:
         super().__init__()  # type: ignore[no-untyped-call]  # branca is untyped
-        self.text = _script(text)
+        self.text = script_json(text)

@@ -34,6 +34,7 @@ from optimizer.files import (
     write_diagnosis,
     write_plan,
     write_pollution,
+    write_solid,
 )
 from optimizer.frontier import AXES
 from optimizer.frontier import frontier as frontier_of
@@ -485,9 +486,16 @@ def _said(what: str, file: Path) -> None:
 
 
 @app.command("map")
-def draw_map(folder: PlanFolder, offline: Offline = False, lang: Lang = "en") -> None:
+def draw_map(
+    folder: PlanFolder,
+    offline: Offline = False,
+    solid: Annotated[bool, typer.Option("--3d", help="Its storeys in three dimensions too, in map3d.html.")] = False,
+    lang: Lang = "en",
+) -> None:
     """Draw the map of a plan again."""
     _said("Map:", redraw(folder, offline=offline, words=language(lang)))
+    if solid:
+        _said("3D: ", write_solid(folder, language(lang)))
 
 
 @app.command()
@@ -519,7 +527,7 @@ def convert(
     ] = False,
     lang: Lang = "en",
 ) -> None:
-    """Write a plan as GeoParquet, GeoJSON, CSV or Shapefile, or its map for print at a scale as SVG or PNG."""
+    """Write a plan as GeoParquet, GeoJSON, CSV, Shapefile or CityJSON, or its map for print at a scale as SVG or PNG."""
     for part in convert_plan(folder, file, layer=layer, scale=scale, shorten=shorten, words=language(lang)):
         _said("Written:", part)
 

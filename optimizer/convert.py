@@ -14,13 +14,15 @@ import shapely
 
 from geodata.export import DIGITS, SHAPEFILE, write_csv, write_geojson, write_geoparquet, write_shapefile
 from geodata.language import ENGLISH, Language
+from geodata.solids import Place, write_cityjson
 from optimizer.errors import StudyError
-from optimizer.files import FILES, read_folder
+from optimizer.files import FILES, read_folder, read_slabs
 from optimizer.sheet import write_sheet
 
 TABLES = {".parquet": "GeoParquet", ".geojson": "GeoJSON", ".csv": "CSV", ".shp": "Shapefile"}
 SHEETS = {".svg": "SVG", ".png": "PNG"}
-ENDINGS = ", ".join([*TABLES, *SHEETS])
+CITYJSON = ".city.json"
+ENDINGS = ", ".join([*TABLES, CITYJSON, *SHEETS])
 
 
 def convert(
@@ -39,7 +41,8 @@ def convert(
     folder : Path
         Of a written plan.
     file : Path
-        ``.parquet``, ``.geojson``, ``.csv``, ``.shp``: a layer of ``plan.gpkg``; ``.svg``, ``.png``: the map for print.
+        ``.parquet``, ``.geojson``, ``.csv``, ``.shp``: a layer of ``plan.gpkg``; ``.city.json``: CityJSON with
+        every storey as a solid; ``.svg``, ``.png``: the map for print.
     layer : str, optional
         ``parcels`` by default; a CSV of parcels then has its floors in a file beside it.
     scale : float, optional
@@ -57,7 +60,7 @@ def convert(
     StudyError, geodata.errors.GeodataError
         When the folder holds no plan, or the format does not hold what is asked.
     """
-    ending = file.suffix.lower()
+    ending = CITYJSON if file.name.lower().endswith(CITYJSON) else file.suffix.lower()
     _check(folder, file, ending, layer, scale, shorten)
     study, frame, _ = read_folder(folder)
     try:
@@ -66,6 +69,8 @@ def convert(
             draft = Path(place) / file.name
             if ending in SHEETS:
                 write_sheet(study, frame, draft, scale, words)
+            elif ending == CITYJSON:
+                write_cityjson(read_slabs(folder)[0], draft, Place(study.name, study.attribution))
             else:
                 _write_table(folder, draft, ending, layer)
             parts = sorted(Path(place).iterdir(), key=lambda part: (part.name != file.name, part.name))
@@ -81,14 +86,14 @@ def _check(folder: Path, file: Path, ending: str, layer: str | None, scale: floa
     """Make sure that what is asked goes together."""
     if ending == ".gpkg":
         raise StudyError(f"{file}: {folder / 'plan.gpkg'} is the plan as a GeoPackage; copy it")
-    if ending not in TABLES and ending not in SHEETS:
+    if ending not in (*TABLES, CITYJSON, *SHEETS):
         raise StudyError(f"{file}: no format ends in {ending or 'nothing'}; {ENDINGS} are known")
     if file.name in FILES and file.absolute().parent.resolve() == folder.resolve():
         raise StudyError(f"{file}: is a file of the plan itself; name another")
     if scale is not None and ending not in SHEETS:
         raise StudyError(f"--scale {scale:g}: {file} is no map for print; {' and '.join(SHEETS)} are")
-    if layer is not None and ending in SHEETS:
-        raise StudyError(f"--layer {layer}: {file} is a map of the whole plan; {', '.join(TABLES)} hold a layer")
+    if layer is not None and ending not in TABLES:
+        raise StudyError(f"--layer {layer}: {file} is of the whole plan; {', '.join(TABLES)} hold a layer")
     if shorten and ending != ".shp":
         raise StudyError(f"--shorten: {file} holds names as they are; only a shapefile cannot")
     if ending == ".shp" and not shorten:

@@ -20,6 +20,7 @@ import tomli_w
 from geodata.export import plain, read_geojson, write_geojson
 from geodata.language import ENGLISH, Language
 from geodata.maps import EMPTY, RuleLine, UseStyle, plan_map
+from geodata.solids import Place, page_3d, slabs
 from optimizer.errors import StudyError
 from optimizer.flows import has_flows, linked
 from optimizer.package import write_package
@@ -39,6 +40,8 @@ if TYPE_CHECKING:
 
 FILES = ("plan.geojson", "plan.gpkg", "map.html", "report.html", "result.json", "study.toml")
 """Of every plan; one whose rules look at pollution has rasters too, see `optimizer.pollution.FILES`."""
+DRAWN_LATER = ("map3d.html", "report.pdf")
+"""Of a plan that they were asked for; they go when another plan takes its place."""
 DIAGNOSIS = ("diagnosis.json", "where.html")
 """Where there is no plan, beside the study."""
 
@@ -151,7 +154,7 @@ def drafted(folder: Path) -> Iterator[Path]:
         draft.chmod(0o755)
         if folder.is_dir():
             new = {file.name for file in draft.iterdir()}
-            for name in (*DIAGNOSIS, *RASTERS):
+            for name in (*DIAGNOSIS, *RASTERS, *DRAWN_LATER):
                 if name not in new:
                     (folder / name).unlink(missing_ok=True)
             for name in sorted(new, key=lambda name: (FILES.index(name) if name in FILES else -1, name)):
@@ -398,6 +401,44 @@ def redraw(folder: Path, *, offline: bool = False, words: Language = ENGLISH) ->
     return file
 
 
+def write_solid(folder: Path, words: Language = ENGLISH) -> Path:
+    """Write ``map3d.html`` of a written plan: its storeys in three dimensions; return it.
+
+    Raises
+    ------
+    StudyError, geodata.errors.GeodataError
+        When the folder holds no plan, or pydeck is not installed.
+    """
+    study, frame, _ = read_folder(folder)
+    storeys, layers = read_slabs(folder)
+    page = page_3d(storeys, frame, layers["walks"], _styles(study, words), _place(study, words), words)
+    draft = folder / ".map3d.html"
+    try:
+        draft.write_text(page, encoding="utf-8")
+        draft.replace(folder / "map3d.html")
+    finally:
+        draft.unlink(missing_ok=True)
+    return folder / "map3d.html"
+
+
+def read_slabs(folder: Path) -> tuple[gpd.GeoDataFrame, dict[str, gpd.GeoDataFrame]]:
+    """Read the storeys of a written plan as prisms, and the layers that they are from.
+
+    Raises
+    ------
+    StudyError
+        When the plan's package lacks storeys: earlier versions wrote none.
+    """
+    layers = read_layers(folder)
+    if "floors" not in layers:
+        raise StudyError(f"{folder / 'plan.gpkg'}: no layer floors; write the plan again with `upstairs solve`")
+    return slabs(layers["floors"], layers["sites"]), layers
+
+
+def _place(study: Study, words: Language) -> Place:
+    return Place(study.name, study.attribution, _first(study, words))
+
+
 def rewrite_report(folder: Path, words: Language = ENGLISH) -> Path:
     """Write ``report.html`` of a written plan again; return it.
 
@@ -428,7 +469,7 @@ def read_layers(folder: Path) -> dict[str, gpd.GeoDataFrame]:
     file = folder / "plan.gpkg"
     try:
         there = pyogrio.list_layers(file)[:, 0]
-        wanted = [name for name in ("sites", "walks", "flows", "flows_inside") if name in there]
+        wanted = [name for name in ("sites", "walks", "flows", "flows_inside", "floors") if name in there]
         layers = {name: gpd.read_file(file, layer=name, engine="pyogrio") for name in wanted}
     except (pyogrio.errors.DataSourceError, pyogrio.errors.DataLayerError) as error:
         raise StudyError(f"{file}: cannot be read: {error}") from None

@@ -30,7 +30,8 @@ def messages() -> set[str]:
         found |= _called(file, {"words", "language", "w"})
     script = (ROOT / "geodata/page/plan.js").read_text(encoding="utf-8")
     found |= set(re.findall(r'\b(?:t|put)\("([^"]+)"', script))
-    page = (ROOT / "optimizer/templates/report.html").read_text(encoding="utf-8")
+    pages = [ROOT / "optimizer/templates/report.html", ROOT / "geodata/page/solids.html"]
+    page = "".join(file.read_text(encoding="utf-8") for file in pages)
     found |= set(re.findall(r'\bw\("([^"]+)"', page))
     found |= {label for label, _ in ACTIONS.values()}
     for m in MEASURES:
