@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 import textwrap
 import warnings
 from collections.abc import Sequence
@@ -38,6 +39,7 @@ ENTRY, LINE = 48.0, 5.0
 NOTE, NOTES, LETTER = 6, 3, 0.2
 """Points of small print, lines of notes, and how wide a letter is at most on average, mm a point."""
 DPI = 300
+CHINESE = re.compile("[\u2e80-\u9fff]")
 EASTERN = (
     "Noto Sans CJK SC",
     "Noto Sans SC",
@@ -67,8 +69,21 @@ def write_sheet(
     Raises
     ------
     StudyError
-        When the sheet would be larger than A0.
+        When the sheet would be larger than A0, or a PNG needs Chinese characters that no font of the machine has.
     """
+    vector, eastern = file.suffix.lower() == ".svg", _eastern()
+    texts = [
+        study.name,
+        study.attribution,
+        *warnings_of(study),
+        *(words(u.label) for u in study.use_list),
+        words("No building"),
+    ]
+    if not vector and not eastern and any(map(CHINESE.search, texts)):
+        raise StudyError(
+            f"{file.name}: no font of this machine has Chinese characters; install one (Debian: fonts-noto-cjk) or write "
+            "an .svg, whose reader brings its own"
+        )
     local = parcels.to_crs(_own_projection(parcels))
     west, south, east, north = built(study, local).total_bounds
     if scale is None:
@@ -89,8 +104,8 @@ def write_sheet(
             f"--scale {scale:g}: the sheet would be {width / 1000:.1f} m × {height / 1000:.1f} m, larger than A0; "
             f"ask for {fits:g} or more"
         )
-    family = [*mpl.rcParams["font.sans-serif"][:1], *_eastern()]
-    with mpl.rc_context({**INK, "font.family": family, "svg.hashsalt": "upstairs"}), warnings.catch_warnings():
+    ink = {**INK, "font.family": [*mpl.rcParams["font.sans-serif"][:1], *eastern], "svg.hashsalt": "upstairs"}
+    with mpl.rc_context({**ink, "svg.fonttype": "none"}), warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Glyph .* missing from")  # boxes stand for what no font has
         figure = Figure(figsize=(width * MM, height * MM))
         left, bottom = (width - across) / 2, foot
@@ -104,7 +119,7 @@ def write_sheet(
         page.set(xlim=(0, width), ylim=(0, height))
         page.set_axis_off()
         _furnish(page, study, words, scale, (width, height, foot), columns, notes)
-        figure.savefig(file, dpi=DPI, metadata={"Date": None} if file.suffix.lower() == ".svg" else None)
+        figure.savefig(file, dpi=DPI, metadata={"Date": None} if vector else None)
     return scale
 
 

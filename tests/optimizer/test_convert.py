@@ -15,7 +15,8 @@ from matplotlib.image import imread
 from PIL import Image
 from pyproj import Geod
 
-from optimizer import cli
+from geodata.language import language
+from optimizer import cli, sheet
 from optimizer.convert import convert
 from optimizer.errors import StudyError
 from tests.optimizer.conftest import HOSTILE
@@ -125,6 +126,16 @@ def test_lengths_on_the_sheet_are_those_of_the_scale(plan_folder, tmp_path, scal
         page = [side / 300 * INCH for side in image.size]
     assert page == pytest.approx([float(root.get(s)[:-2]) / 72 * INCH for s in ("width", "height")], abs=0.1)
     assert len(np.unique(pixels.reshape(-1, 3), axis=0)) > 10
+
+
+def test_no_sheet_has_boxes_for_chinese(plan_folder, tmp_path, monkeypatch):
+    monkeypatch.setattr(sheet, "_eastern", list)
+    chinese = language("zh")
+    with pytest.raises(StudyError, match="fonts-noto-cjk"):
+        convert(plan_folder, tmp_path / "plan.png", words=chinese)
+    convert(plan_folder, tmp_path / "plan.svg", words=chinese)
+    texts = [e.text for e in ElementTree.parse(tmp_path / "plan.svg").iter(f"{SVG}text")]
+    assert chinese("No building") in texts
 
 
 def test_a_sheet_is_the_same_twice(plan_folder, tmp_path):
