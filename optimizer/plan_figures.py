@@ -17,6 +17,7 @@ from matplotlib.ticker import MaxNLocator
 
 from geodata.language import Language
 from geodata.maps import EMPTY
+from optimizer.figures import shortened
 from optimizer.flows import linked
 
 if TYPE_CHECKING:
@@ -61,7 +62,7 @@ def plan_figure(frame: gpd.GeoDataFrame, uses: Sequence[Use], words: Language) -
         ax.set_axis_off()
         _scale(ax, east - west)
     handles = [
-        Patch(facecolor=u.colour, hatch=hatch_of(k), edgecolor="white", label=words(u.label))
+        Patch(facecolor=u.colour, hatch=hatch_of(k), edgecolor="white", label=shortened(words(u.label)))
         for k, u in enumerate(uses)
     ]
     handles.append(Patch(facecolor=EMPTY, edgecolor="#777777", label=words("No building")))
@@ -129,7 +130,7 @@ def storeys_figure(frame: gpd.GeoDataFrame, uses: Sequence[Use], words: Language
     left = np.zeros(top)
     for k, use in enumerate(uses):
         style: dict[str, Any] = {"color": use.colour, "hatch": hatch_of(k), "edgecolor": "white", "linewidth": 0.3}
-        ax.barh(np.arange(1, top + 1), area[:, k], left=left, height=0.9, label=words(use.label), **style)
+        ax.barh(np.arange(1, top + 1), area[:, k], left=left, height=0.9, label=shortened(words(use.label)), **style)
         left += area[:, k]
     ax.set_ylim(0.4, top + 0.6)
     ax.set_xlabel(words("floor area, m²"))
@@ -148,7 +149,7 @@ def linkage_figure(
 ) -> Figure:
     """Return bands from suppliers to clients as wide as the floor area that is served."""
     flows = linked(study, frame, layers)
-    label = {u.name: words(u.label) for u in study.use_list}
+    label = {u.name: shortened(words(u.label)) for u in study.use_list}
     colour = {u.name: u.colour for u in study.use_list}
     amounts = [
         (f.supplier, f.client, float(f.inside.sum()), float(f.outside.sum()), float(f.unmet.sum())) for f in flows
@@ -216,7 +217,7 @@ def _band(left: float, right: float, low: float, high: float, size: float, colou
 @inked()
 def walks_figure(study: Study, layers: Mapping[str, gpd.GeoDataFrame], words: Language) -> Figure:
     """Return how much floor is served over which walk."""
-    label = {u.name: words(u.label) for u in study.use_list}
+    label = {u.name: shortened(words(u.label)) for u in study.use_list}
     colour = {u.name: u.colour for u in study.use_list}
     inside, flows = layers["flows_inside"], layers["flows"]
     longest = max(float(flows["walk_m"].max()) if len(flows) else 0.0, STEP)
