@@ -151,7 +151,7 @@ def test_a_sheet_is_the_same_twice(plan_folder, tmp_path):
         ("plan.dxf", {}, r"no format ends in \.dxf; \.parquet"),
         ("plan", {}, "no format ends in nothing"),
         ("plan.csv", {"scale": 100.0}, "no map for print"),
-        ("plan.png", {"layer": "floors"}, "map of the whole plan"),
+        ("plan.png", {"layer": "floors"}, "is of the whole plan"),
         ("plan.csv", {"shorten": True}, "only a shapefile cannot"),
         ("plan.csv", {"layer": "flors"}, "no layer 'flors'; parcels, sites"),
         ("plan.svg", {"scale": 1.0}, r"larger than A0; ask for \d+"),
