@@ -494,14 +494,11 @@ class _Search:
         self.total = float(over[-1])
         tops = {term.name: most(term, district, over) for term in TERMS}
         self._tops = {"proximity": self.value, "mixing": self.total * np.log(max(len(district.uses), 2)), **tops}
-        noises = [rule for rule in all_rules(study) if isinstance(rule, Noise)]
-        self.noise = _alone(noises[0]) if noises else None
-        self._tops[""] = min(_levels(self.noise), default=0.0) if self.noise else 0.0
+        self.noises = [_alone(rule) for rule in all_rules(study) if isinstance(rule, Noise)]
+        self._tops[""] = min((level for rule in self.noises for level in _levels(rule)), default=0.0)
         for a in axes:
-            if not a.term and len(noises) != 1:
-                raise StudyError(
-                    f"axes: {a.name} is measured by the study's rule noise, and it has {len(noises) or 'none'}; let it have one"
-                )
+            if not a.term and not self.noises:
+                raise StudyError(f"axes: {a.name} is measured by rules noise, and the study has none; add one")
             if self._tops[a.term] <= 0:
                 raise StudyError(f"axes: {a.name} is 0 in every plan of this study; name another axis")
         for rule in study.rules:
@@ -597,23 +594,26 @@ class _Search:
         values["rules"] = [*self.study.rules]
         for a, level in zip(self.axes, levels, strict=True):
             if level > 0:
-                values["rules"].append({"name": f"{LEVEL} of {a.name}", **self._rule(a, level)})
+                values["rules"] += [
+                    {"name": f"{LEVEL} of {a.name}{f' {k}' if k else ''}", **rule}
+                    for k, rule in enumerate(self._rules(a, level))
+                ]
         return load_study(values, self.study.folder)
 
-    def _rule(self, a: Axis, level: float) -> dict[str, Any]:
-        """Return the rule that holds an axis to a least share of the most that it can be."""
+    def _rules(self, a: Axis, level: float) -> list[dict[str, Any]]:
+        """Return the rules that hold an axis to a least share of the most that it can be."""
         least, gone = level * self._tops[a.term], max(1.0 - level, 0.0)
         if not a.term:
-            assert self.noise is not None, "axes were checked"
-            return _quieter(self.noise, min(least, self._tops[a.term])).to_dict()
-        return {
+            return [_quieter(rule, min(least, self._tops[a.term])).to_dict() for rule in self.noises]
+        rules: dict[str, dict[str, Any]] = {
             "proximity": {"kind": "proximity", "min_value": least},
             "floor_area": {"kind": "programme", "min_floor_area": least},
             "jobs": {"kind": "programme", "min_jobs": least},
             "homes": {"kind": "programme", "min_homes": least},
             "demolished": {"kind": "demolition", "max_share": gone},
             "changed": {"kind": "demolition", "max_share": gone, "conversions": True},
-        }[a.name]
+        }
+        return [rules[a.name]]
 
     def _shares(self, plan: Plan) -> tuple[float, ...]:
         """Return what a plan reaches of the most that each axis can be, from its recomputed indices."""
@@ -637,9 +637,9 @@ class _Search:
 
     def _below_limit(self, plan: Plan) -> float:
         """Return by how many dB a plan's own noise stays below its limit where it comes nearest to it."""
-        if self.noise is None or all(a.term for a in self.axes):
+        if all(a.term for a in self.axes):
             return 0.0
-        checks = [c for c in self.noise.check(plan.evidence) if c.places]
+        checks = [c for rule in self.noises for c in rule.check(plan.evidence) if c.places]
         return float(min([self._tops[""], *(c.limit - c.value for c in checks)]))
 
     # -- fronts ------------------------------------------------------------------------------------------------------

@@ -263,7 +263,7 @@ def test_volumes_knee_and_ends_of_a_front_by_hand():
         (["mixing", "mixing"], 5, "different"),
         (["mixing", "homes"], 1, "at least 2"),
         (["mixing", "demolished"], 5, "is 0 in every plan"),
-        (["mixing", "quiet"], 5, "rule noise, and it has none"),
+        (["mixing", "quiet"], 5, "rules noise, and the study has none"),
     ],
 )
 def test_what_makes_no_front_is_said(axes, points, said):
