@@ -130,6 +130,7 @@ def connect(address: str, reading: bool = False) -> Iterator[psycopg.Connection]
         role = connection.info.user
     except psycopg.Error as error:
         raise GeodataError(f"{address}: the database cannot be reached: {_sentence(error)}") from None
+    kept = "" if reading else "; nothing was written"
     try:
         with connection:
             if reading:
@@ -141,11 +142,15 @@ def connect(address: str, reading: bool = False) -> Iterator[psycopg.Connection]
             yield connection
     except psycopg.errors.InsufficientPrivilege as error:
         raise GeodataError(
-            f"{address}: role {role!r} has no right to do this: {_sentence(error)}; nothing was "
-            "written; ask the owner of the database to GRANT it"
+            f"{address}: role {role!r} has no right to do this: {_sentence(error)}{kept}; ask the owner of the database to "
+            "GRANT it"
         ) from None
     except psycopg.Error as error:
-        raise GeodataError(f"{address}: the database refused, and nothing was written: {_sentence(error)}") from None
+        if error.sqlstate is None and isinstance(error, psycopg.OperationalError):
+            raise GeodataError(
+                f"{address}: the connection was lost: {_sentence(error)}; do the same again, which does nothing twice"
+            ) from None
+        raise GeodataError(f"{address}: the database refused: {_sentence(error)}{kept}") from None
 
 
 def _sentence(error: Exception) -> str:

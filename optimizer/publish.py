@@ -68,8 +68,14 @@ LAYERS = {
     "receptors": _typed("laid text, receptor text, building int, x float8, y float8"),
 }
 """Layers and those of their columns that every plan has."""
-KEYS = {"parcels": "parcel_id", "sites": "parcel_id, site", "floors": "parcel_id, item"}
-"""What is unique within a plan."""
+KEYS = {
+    "parcels": "run_id, md5(parcel_id)",
+    "sites": "run_id, md5(parcel_id), site",
+    "floors": "run_id, md5(parcel_id), item",
+    "rules": "run_id, item",
+    "indices": "run_id, state, md5(name)",
+}
+"""What is unique; an index has no room for long names themselves."""
 RUN = _typed(
     "run_id text, title text, attribution text, status text, objective float8, bound float8, gap float8, crs text, srid int, "
     "study text, result jsonb, versions jsonb"
@@ -173,7 +179,8 @@ def _layers(folder: Path) -> dict[str, gpd.GeoDataFrame]:
         ]
     except (RuntimeError, ValueError, KeyError, TypeError) as error:  # of pyogrio, of JSON, of what is in it
         raise StudyError(f"{file}: cannot be read: {error!r}; write the plan again with `upstairs solve`") from None
-    floors = pd.DataFrame(items, columns=list(LAYERS["floors"]))
+    keys = read["sites"][["parcel_id", "site"]].dtypes.to_dict()
+    floors = pd.DataFrame(items, columns=list(LAYERS["floors"])).astype(keys)
     floors = floors.merge(read["sites"][["parcel_id", "site", "geometry"]], how="left", on=["parcel_id", "site"])
     layers = {"parcels": parcels, "floors": gpd.GeoDataFrame(floors, crs=parcels.crs), **read}
     if receptors:
@@ -218,24 +225,27 @@ def _prepare(connection: psycopg.Connection, schema: str, address: str) -> None:
     if connection.execute("SELECT to_regnamespace(quote_ident(%s))", (schema,)).fetchone() == (None,):
         connection.execute(sql.SQL("CREATE SCHEMA {}").format(own))
 
-    def make(name: str, columns: Mapping[str, str], more: str) -> None:
-        listed = sql.SQL(", ").join(sql.Identifier(c) + sql.SQL(" " + kind) for c, kind in columns.items())
-        connection.execute(sql.SQL("CREATE TABLE {}.{} ({}, " + more + ")").format(own, sql.Identifier(name), listed))
+    def make(name: str, columns: Mapping[str, str], *more: str) -> None:
+        typed = [sql.Identifier(column) + sql.SQL(" " + kind) for column, kind in columns.items()]
+        listed = sql.SQL(", ").join([*typed, *map(sql.SQL, more)])
+        connection.execute(sql.SQL("CREATE TABLE {} ({})").format(sql.Identifier(schema, name), listed))
 
-    make("schema_version", {"version": "integer NOT NULL"}, "since timestamptz NOT NULL DEFAULT now()")
+    make("schema_version", {"version": "int NOT NULL"}, "since timestamptz NOT NULL DEFAULT now()")
     version = sql.SQL("INSERT INTO {}.schema_version (version) VALUES ({})")
     connection.execute(version.format(own, sql.Literal(SCHEMA_VERSION)))
     make("runs", RUN, "published timestamptz NOT NULL DEFAULT now(), PRIMARY KEY (run_id)")
-    run = sql.SQL("ALTER TABLE {}.{} ADD FOREIGN KEY (run_id) REFERENCES {}.runs ON DELETE CASCADE")
-    make("rules", RULE, "PRIMARY KEY (run_id, item)")
-    make("indices", INDEX, "PRIMARY KEY (run_id, state, name)")
+    make("rules", RULE)
+    make("indices", INDEX)
     for name, columns in LAYERS.items():
-        key = f"UNIQUE (run_id, {KEYS[name]})" if name in KEYS else "UNIQUE (run_id, id)"
-        own_columns = {"run_id": "text NOT NULL", **columns, "more": "jsonb NOT NULL", "geom": "geometry"}
-        make(name, own_columns, f"id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, {key}")
-        connection.execute(sql.SQL("CREATE INDEX ON {}.{} USING gist (geom)").format(own, sql.Identifier(name)))
+        facts = {"run_id": "text NOT NULL", **columns, "more": "jsonb NOT NULL", "geom": "geometry"}
+        make(name, facts, "id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY")
+        connection.execute(sql.SQL("CREATE INDEX ON {} USING gist (geom)").format(sql.Identifier(schema, name)))
     for name in ("rules", "indices", *LAYERS):
-        connection.execute(run.format(own, sql.Identifier(name), own))
+        table, unique = sql.Identifier(schema, name), "UNIQUE " if name in KEYS else ""
+        index = "CREATE " + unique + "INDEX ON {} (" + KEYS.get(name, "run_id") + ")"
+        connection.execute(sql.SQL(index).format(table))
+        of_run = sql.SQL("ALTER TABLE {} ADD FOREIGN KEY (run_id) REFERENCES {}.runs ON DELETE CASCADE")
+        connection.execute(of_run.format(table, own))
 
 
 def _published(connection: psycopg.Connection, schema: str, run_id: str) -> str | None:
@@ -293,7 +303,7 @@ def _indices(result: Mapping[str, Any], run_id: str) -> Iterator[list[Any]]:
 
 
 def _json(value: Any) -> str:
-    return json.dumps(plain(value), ensure_ascii=False, allow_nan=False)
+    return json.dumps(plain(value), ensure_ascii=False, allow_nan=False, default=str)
 
 
 def _more(frame: gpd.GeoDataFrame, columns: Mapping[str, str]) -> list[str]:

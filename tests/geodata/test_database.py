@@ -185,7 +185,7 @@ def test_a_table_that_cannot_be_read_is_named(server, database, admin, kind):
 
 
 @pytest.mark.postgis
-def test_rights_and_passwords_that_are_missing_are_said(server, database, admin, monkeypatch):
+def test_rights_and_passwords_that_are_missing_are_said(server, database, admin, monkeypatch, tmp_path):
     load(admin, lots(), "lots")
     admin.execute("CREATE ROLE reader LOGIN PASSWORD 's3cret'")
     try:
@@ -200,6 +200,11 @@ def test_rights_and_passwords_that_are_missing_are_said(server, database, admin,
             read_table(Table(address, "lots"))
         admin.execute("GRANT SELECT ON lots TO reader")
         assert len(read_table(Table(address, "lots"))[0]) == 4
+        monkeypatch.setattr(databases, "_passwords", {})
+        (tmp_path / "pgpass").write_text(f"*:*:*:reader:{SECRET}\n")
+        (tmp_path / "pgpass").chmod(0o600)
+        monkeypatch.setenv("PGPASSFILE", str(tmp_path / "pgpass"))
+        assert len(read_table(Table(address, "lots"))[0]) == 4
     finally:
         admin.execute("REVOKE ALL ON lots FROM reader")
         admin.execute("DROP ROLE reader")
@@ -208,7 +213,10 @@ def test_rights_and_passwords_that_are_missing_are_said(server, database, admin,
 @pytest.mark.postgis
 def test_what_was_written_is_undone_by_an_error_and_by_a_kill(server, database, admin):
     address = server.address(database)
-    with pytest.raises(GeodataError, match="nothing was written: division by zero"), connect(address) as connection:
+    with (
+        pytest.raises(GeodataError, match="refused: division by zero; nothing was written"),
+        connect(address) as connection,
+    ):
         connection.execute("CREATE TABLE half (a int)")
         connection.execute("SELECT 1 / 0")
     killed = (

@@ -1,5 +1,6 @@
 """Plans from and into PostGIS: the same from a table as from a file, written whole or not at all, no password anywhere."""
 
+import hashlib
 import json
 import os
 import shutil
@@ -46,7 +47,7 @@ HOSTILE = [
     "=cmd()|' /C calc'!A0",
     "\u202eright to left\t\\N",
     "",
-    "x" * 10_000,
+    "".join(hashlib.sha256(str(k).encode()).hexdigest() for k in range(160)),  # 10 kB that nothing compresses
 ]
 
 
@@ -397,6 +398,26 @@ def test_a_crs_without_a_code_is_published_in_degrees_and_said(server, database,
     assert published.crs == "EPSG:4326"
     back = published.to_crs(local).geometry.array
     assert np.all(shapely.hausdorff_distance(back, np.asarray(frame.geometry.array)) < 1e-4)
+
+
+@pytest.mark.postgis
+def test_a_plan_without_a_floor_and_a_connection_that_is_lost(server, database, admin, tmp_path, monkeypatch):
+    empty = study(rules=[{"kind": "locked"}], objective={"preserved": 1, "proximity": 0, "mixing": 0, "density": 1})
+    folder = optimizer.solve(empty, lots(2)).save(tmp_path / "plan")
+    address = server.address(database)
+
+    def lost(*_):
+        admin.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'upstairs'")
+        return {}
+
+    with monkeypatch.context() as patched:
+        patched.setattr(publishing, "_styles", lost)
+        with pytest.raises(GeodataError, match=r"terminating connection|the connection was lost"):
+            publish(folder, address)
+    assert SCHEMA not in schemas(admin)
+    found = publish(folder, address)
+    assert view(address, found.run_id, "floors").empty
+    same(view(address, found.run_id, "parcels"), layer_of(folder, "parcels"))
 
 
 @pytest.mark.postgis
