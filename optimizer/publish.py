@@ -261,7 +261,7 @@ def _srid(connection: psycopg.Connection, crs: pyproj.CRS) -> tuple[int, list[st
     """Return the SRID of the working CRS, or of longitude and latitude where the database has none for it."""
     code = crs.to_epsg()
     row = connection.execute(
-        "SELECT srid FROM spatial_ref_sys WHERE auth_name = 'EPSG' AND auth_srid = %s", (code,)
+        "SELECT srid FROM spatial_ref_sys WHERE auth_name = 'EPSG' AND auth_srid = %s AND srid = auth_srid", (code,)
     ).fetchone()
     if row is not None:
         return int(row[0]), []
