@@ -14,6 +14,7 @@ import pandas as pd
 import pyogrio
 import pyproj
 
+from geodata.database import Table, read_table
 from geodata.errors import GeodataError
 from geodata.repairs import Finding, repair_geometry
 from geodata.units import AREA, LENGTH
@@ -24,6 +25,7 @@ MOST_STOREYS = 200
 """Above this a number of storeys stands for an unknown one."""
 NUMBERS = (*LIMITS, "site_area", "gfa", "storeys", "year")
 """Columns that hold numbers."""
+PARQUET = (".parquet", ".geoparquet")
 
 
 @dataclass(frozen=True)
@@ -55,7 +57,7 @@ class ParcelSource:
 
     Attributes
     ----------
-    file : Path or None
+    file : Path, Table or None
         None when a GeoDataFrame is given.
     crs : str or None
         Working CRS, projected and metric; a fitting UTM zone when None and the data are geographic.
@@ -79,7 +81,7 @@ class ParcelSource:
         Today's floor area above this multiple of the site area cannot fit and is cut down to it.
     """
 
-    file: Path | None
+    file: Path | Table | None
     layer: str | None = None
     crs: str | None = None
     area_unit: str = "m2"
@@ -108,7 +110,7 @@ class Parcels:
         ``storeys_today``, ``gfa_<use>`` (m² today), ``geometry`` (valid 2-D polygons, metric CRS).
     findings : tuple of Finding
     inputs : dict
-        File to SHA-256.
+        File, or table of a database, to SHA-256.
     site_area_from : str
         ``geometry`` or the column.
     """
@@ -137,8 +139,22 @@ def hashes(file: Path) -> dict[str, str]:
     return {part.as_posix(): sha256(part) for part in sorted(parts)}
 
 
+def read_source(source: Path | Table, layer: str | None = None) -> tuple[gpd.GeoDataFrame, dict[str, str]]:
+    """Read a layer of a file, or a table of a database; return it and the SHA-256 of what was read.
+
+    Raises
+    ------
+    GeodataError
+        As `read_layer` and `geodata.database.read_table` do.
+    """
+    if isinstance(source, Table):
+        frame, digest = read_table(source)
+        return frame, {str(source): digest}
+    return read_layer(source, layer), hashes(source)
+
+
 def read_layer(file: Path, layer: str | None = None) -> gpd.GeoDataFrame:
-    """Read one layer of any vector file that GDAL knows.
+    """Read one layer of any vector file that GDAL knows, or a GeoParquet file.
 
     Raises
     ------
@@ -147,11 +163,16 @@ def read_layer(file: Path, layer: str | None = None) -> gpd.GeoDataFrame:
     """
     if not file.exists():
         raise GeodataError(f"{file}: no such file; name a vector file (GeoPackage, GeoJSON, Shapefile, ...)")
-    name = _layer(file, layer)
-    try:
-        frame = gpd.read_file(file, layer=name, engine="pyogrio")
-    except RuntimeError as error:  # all of pyogrio's errors
-        raise GeodataError(f"{file}: layer {name!r} cannot be read to its end: {error}; is the file whole?") from None
+    if file.suffix.lower() in PARQUET:
+        name, frame = file.stem, _parquet(file, layer)
+    else:
+        name = _layer(file, layer)
+        try:
+            frame = gpd.read_file(file, layer=name, engine="pyogrio")
+        except RuntimeError as error:  # all of pyogrio's errors
+            raise GeodataError(
+                f"{file}: layer {name!r} cannot be read to its end: {error}; is the file whole?"
+            ) from None
     if not isinstance(frame, gpd.GeoDataFrame):
         raise GeodataError(f"{file}: layer {name!r} has no geometry")
     if frame.empty:
@@ -194,6 +215,16 @@ def in_metres(frame: gpd.GeoDataFrame, origin: str) -> gpd.GeoDataFrame:
     return projected
 
 
+def _parquet(file: Path, layer: str | None) -> gpd.GeoDataFrame:
+    """Read a GeoParquet file, which GDAL's Python packages leave out."""
+    if layer is not None:
+        raise GeodataError(f"{file}: a GeoParquet file has no layers; leave `layer` out")
+    try:
+        return gpd.read_parquet(file)
+    except (ValueError, OSError, TypeError) as error:  # pyarrow's errors are among them
+        raise GeodataError(f"{file}: not a GeoParquet file that can be read: {error}") from None
+
+
 def _layer(file: Path, layer: str | None) -> str:
     """Return the name of the layer that is meant."""
     try:
@@ -227,8 +258,8 @@ def read_parcels(source: ParcelSource, frame: gpd.GeoDataFrame | None = None) ->
     if frame is None:
         if source.file is None:
             raise GeodataError("parcels: neither a file nor a GeoDataFrame was given")
-        frame, origin = read_layer(source.file, source.layer), source.file.name
-        inputs |= hashes(source.file)
+        frame, inputs = read_source(source.file, source.layer)
+        origin = source.file.name
     else:
         origin = "GeoDataFrame"
         if not isinstance(frame, gpd.GeoDataFrame):

@@ -21,6 +21,8 @@ import shapely
 from scipy.optimize import linprog
 from scipy.special import xlogy
 
+from geodata.database import read_table
+from geodata.errors import GeodataError
 from geodata.facades import facade_points, footprints
 from optimizer.district import read_district
 from optimizer.errors import StudyError
@@ -336,9 +338,17 @@ def _same_inputs(
     stated = {item["file"]: item["sha256"] for item in result.get("inputs", [])}
     if study.parcels.file is None:
         return ["The parcels came from Python: limits and today's floors were not compared with their source."]
-    changed = [f for f, h in stated.items() if not Path(f).is_file() or sha256(Path(f)) != h]
+    tables = {str(table): table for table in study.tables}
+    changed = [f for f, h in stated.items() if f not in tables and (not Path(f).is_file() or sha256(Path(f)) != h)]
     if changed:
         return [f"{changed[0]} is gone or changed since: limits and today's floors were not compared with it."]
+    for name in tables.keys() & stated.keys():
+        try:
+            digest = read_table(tables[name])[1]
+        except GeodataError as error:
+            return [f"{error}: limits and today's floors were not compared with it."]
+        if digest != stated[name]:
+            return [f"{name} changed since: limits and today's floors were not compared with it."]
     fresh = read_parcels(study.parcel_source()).frame.set_index("parcel_id")
     table = parcels.drop_duplicates("parcel_id").set_index("parcel_id")
     for name in fresh.index.difference(table.index):

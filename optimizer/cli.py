@@ -12,6 +12,7 @@ import typer
 from rich.console import Console
 
 from geodata.browser import print_pdf
+from geodata.database import is_address, without_password
 from geodata.errors import GeodataError
 from geodata.language import ENGLISH, LANGUAGES, Language, language
 from geodata.parcels import read_parcels
@@ -53,6 +54,8 @@ from optimizer.outcomes import (
 from optimizer.pollution import measures
 from optimizer.price import price as prices_of
 from optimizer.problem import assemble
+from optimizer.publish import SCHEMA
+from optimizer.publish import publish as publish_plan
 from optimizer.pulp_bridge import write_program
 from optimizer.rules import rule_kinds
 from optimizer.rulesets import rulesets
@@ -171,6 +174,19 @@ def _asked(study: Study, **given: Any) -> Study:
     return load_study({**study.to_dict(), "solve": {**study.solve.model_dump(), **changes}}, study.folder)
 
 
+def _placed(study: Study, parcels: str | None, table: str | None) -> Study:
+    """Return a study whose parcels come from elsewhere; a file is looked for in the current folder."""
+    if parcels is None and table is None:
+        return study
+    data = study.to_dict()
+    section = data["parcels"]
+    if parcels is not None:
+        section = {key: value for key, value in section.items() if key not in ("layer", "table")}
+        section["file"] = parcels if is_address(parcels) else str(Path(parcels).resolve())
+    data["parcels"] = section | ({} if table is None else {"table": table})
+    return load_study(data, study.folder)
+
+
 @app.command()
 def demo(quiet: Quiet = False) -> None:
     """Solve the shipped example into ./upstairs-demo and say where the map is."""
@@ -241,11 +257,18 @@ def solve(
     scheduler: Scheduler = None,
     offline: Offline = False,
     lang: Lang = "en",
+    parcels: Annotated[
+        str | None, typer.Option(metavar="FILE|postgresql://...", help="Parcels in place of the study's.")
+    ] = None,
+    table: Annotated[
+        str | None, typer.Option(metavar="SCHEMA.NAME", help="Table of the database that parcels come from.")
+    ] = None,
     quiet: Quiet = False,
 ) -> None:
     """Find a plan, prove how good it is, audit it and write it."""
     words = language(lang)
-    asked = _asked(load_study(study), gap=gap, time_limit=time_limit, solver=solver, threads=threads, work_limit=work)
+    placed = _placed(load_study(study), parcels, table)
+    asked = _asked(placed, gap=gap, time_limit=time_limit, solver=solver, threads=threads, work_limit=work)
     _solve(asked, folder, quiet, scheduler, offline, words)
 
 
@@ -533,6 +556,18 @@ def convert(
 
 
 @app.command()
+def publish(
+    folder: PlanFolder,
+    address: Annotated[str, typer.Argument(metavar="postgresql://...", help="A PostGIS database.", show_default=False)],
+    schema: Annotated[str, typer.Option(help="Of the database; made where it is missing.")] = SCHEMA,
+) -> None:
+    """Write a plan into a PostGIS database, whole or not at all, with views and styles for QGIS."""
+    found = publish_plan(folder, address, schema)
+    for line in found.sentences:
+        out.print(line, highlight=False, markup=False, soft_wrap=True)
+
+
+@app.command()
 def pollution(
     source: Annotated[
         Path,
@@ -583,7 +618,7 @@ def main() -> None:
     """Run the command; one message and an exit status for everything a user can put right."""
     warnings.filterwarnings("ignore")
     try:
-        app()
+        app([without_password(word) for word in sys.argv[1:]])
     except (UpstairsError, GeodataError) as error:
         err.print(f"Error: {error}", style="red", markup=False, highlight=False, soft_wrap=True)
         sys.exit(getattr(error, "exit_status", 2))

@@ -15,7 +15,7 @@ import shapely
 from numpy.typing import NDArray
 
 from geodata.groups import blocks, neighbourhoods
-from geodata.parcels import Parcels, hashes, read_layer, read_parcels
+from geodata.parcels import Parcels, hashes, read_layer, read_parcels, read_source
 from geodata.sites import divide, inner_points
 from geodata.walking import DEFAULT_SNAP, WalkingNetwork, apart, parcel_network, street_network
 from optimizer.errors import StudyError
@@ -57,7 +57,7 @@ class District:
     found : Parcels
         What was read: findings, hashes of inputs, origin of the site areas.
     inputs : dict
-        File to SHA-256.
+        File, or table of a database, to SHA-256.
     extra_far : ndarray, shape (P,)
         Most floor-area ratio that rules add to the parcels' own.
     around : Surroundings
@@ -275,7 +275,9 @@ def read_district(
         Naming file, key and value.
     """
     if frame is None and study.parcels.file is None:
-        raise StudyError("parcels.file: missing; name a vector file, or pass parcels=GeoDataFrame from Python")
+        raise StudyError(
+            "parcels.file: missing; name a vector file or a database, or pass parcels=GeoDataFrame from Python"
+        )
     found = read_parcels(study.parcel_source(), frame)
     if study.parcels.open_land is not None:
         found.frame["protected"] |= select(found.frame, study.parcels.open_land, "parcels.open_land")
@@ -286,9 +288,8 @@ def read_district(
         inputs |= hashes(file)
     sites = divide(found.frame, study.sites.plate)
     if streets is None and study.streets is not None:
-        file = study.path(study.streets.file)
-        streets = read_layer(file, study.streets.layer)
-        inputs |= hashes(file)
+        streets, files = read_source(study.source(study.streets, "streets"), study.streets.layer)
+        inputs |= files
     snap = study.streets.snap if study.streets else DEFAULT_SNAP
     if network is None:
         network = parcel_network(sites) if streets is None else street_network(streets, sites, snap)

@@ -40,6 +40,7 @@ import pandas as pd
 import psutil
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from geodata.database import read_table
 from geodata.errors import GeodataError
 from geodata.export import plain
 from geodata.parcels import sha256
@@ -179,7 +180,8 @@ def cells(asked: Benchmark) -> list[Cell]:
             own.pop("streets", None)
         own = _varied(own, {"without": part.without}, f"districts.{name}")
         own = with_reference(load_study(own), read_district(load_study(own), *_made(parcels))).to_dict()
-        data = "" if parcels is None else f"synthetic {parcels[0]} {parcels[1]}"
+        made_up = f"synthetic {parcels[0]} {parcels[1]}" if parcels else None
+        data = made_up or " ".join(read_table(table)[1] for table in base.tables)
         options = [
             [
                 (key, parameter.key, value, shown)

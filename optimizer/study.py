@@ -16,6 +16,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator, model_validator
 
+from geodata.database import Table, is_address, without_passwords
 from geodata.errors import GeodataError
 from geodata.parcels import LimitsTable, ParcelSource, as_listed, columns_of
 from geodata.presets import filled, presets
@@ -59,12 +60,31 @@ class LimitsSection(Section):
     layer: str | None = None
 
 
-class ParcelsSection(Section):
+class SourceSection(Section):
+    """A layer of a file, or a table of a database."""
+
+    file: str | None = None
+    layer: str | None = None
+    table: str | None = None
+
+    @model_validator(mode="after")
+    def _table_of_database(self) -> SourceSection:
+        database = self.file is not None and is_address(self.file)
+        if database and (self.table is None or self.layer is not None):
+            raise ValueError(
+                f'file = {self.file!r} is a database; name its table, such as table = "public.parcels", and no layer'
+            )
+        if self.table is not None and not database:
+            raise ValueError(
+                f"table = {self.table!r}: only a database has tables; file is postgresql://host/database then"
+            )
+        return self
+
+
+class ParcelsSection(SourceSection):
     """Where the parcels come from and what their columns mean; a preset is filled in before."""
 
     preset: None = None
-    file: str | None = None
-    layer: str | None = None
     crs: str | None = None
     area_unit: Literal["m2", "ft2", "ha", "acre"] = "m2"
     length_unit: Literal["m", "ft"] = "m"
@@ -110,11 +130,10 @@ class ParcelsSection(Section):
         return value
 
 
-class StreetsSection(Section):
+class StreetsSection(SourceSection):
     """Street centre lines people walk on; without them parcels are linked to their neighbours."""
 
     file: str
-    layer: str | None = None
     snap: Positive = DEFAULT_SNAP
 
 
@@ -407,7 +426,26 @@ class Study(Section):
 
     def path(self, file: str) -> Path:
         """Resolve a file named in the study against the study's folder."""
+        if is_address(file):
+            raise StudyError(
+                f"file = {file!r}: only parcels and streets are read from a database; export this one to a file"
+            )
         return (self.folder / file).resolve() if not Path(file).is_absolute() else Path(file)
+
+    def source(self, section: SourceSection, key: str) -> Path | Table:
+        """Return the file or table that the study's section ``key`` names."""
+        if section.file is None:
+            raise StudyError(f"{key}.file: missing")
+        return Table(section.file, section.table) if section.table is not None else self.path(section.file)
+
+    @property
+    def tables(self) -> list[Table]:
+        """Tables of databases that the study reads."""
+        return [
+            Table(section.file, section.table)
+            for section in (self.parcels, self.streets)
+            if section is not None and section.file is not None and section.table is not None
+        ]
 
     def parcel_source(self) -> ParcelSource:
         """Translate the parcels' section into what `geodata.parcels.read_parcels` takes."""
@@ -421,7 +459,7 @@ class Study(Section):
             layer=section.limits.layer,
         )
         return ParcelSource(
-            file=self.path(section.file) if section.file else None,
+            file=self.source(section, "parcels") if section.file else None,
             layer=section.layer,
             crs=section.crs,
             area_unit=section.area_unit,
@@ -446,7 +484,7 @@ class Study(Section):
         around = [pollution.get("screens"), *pollution["background"].values(), *pollution["places"].values()]
         layers = data["layers"].values()
         for section in (data["parcels"], data.get("streets"), data["parcels"].get("limits"), *layers, *around):
-            if section and section.get("file"):
+            if section and section.get("file") and not is_address(section["file"]):
                 section["file"] = self.path(section["file"]).as_posix()
         return data
 
@@ -471,7 +509,7 @@ def load_study(source: Path | str | Mapping[str, Any] | Study, folder: Path | No
     if not isinstance(source, (str, Path, Mapping)):
         raise StudyError(f"study = {source!r}: a TOML file, a mapping or a Study is expected")
     if isinstance(source, Mapping):
-        return _validated(dict(source), folder or Path(), "study")
+        return _validated(_bare(dict(source), "study"), folder or Path(), "study")
     file = Path(source)
     return _validated(_toml(file), folder or file.resolve().parent, str(file), (file.resolve(),))
 
@@ -480,11 +518,20 @@ def _toml(file: Path) -> dict[str, Any]:
     if not file.is_file():
         raise StudyError(f"{file}: no such study file; `upstairs new DIR` writes one to start from")
     try:
-        return tomllib.loads(file.read_text(encoding="utf-8-sig"))  # Windows puts a mark before the text
+        text = file.read_text(encoding="utf-8-sig")  # Windows puts a mark before the text
+        return _bare(tomllib.loads(text), str(file))
     except tomllib.TOMLDecodeError as error:
         raise StudyError(f"{file}: not valid TOML: {error}") from None
     except UnicodeDecodeError:
         raise StudyError(f"{file}: not a text file in UTF-8; a study is a TOML file") from None
+
+
+def _bare(data: dict[str, Any], origin: str) -> dict[str, Any]:
+    """Return values without the passwords of databases, before any of them is shown or kept."""
+    try:
+        return dict(without_passwords(data))
+    except GeodataError as error:
+        raise StudyError(f"{origin}: {error}") from None
 
 
 def _validated(data: dict[str, Any], folder: Path, origin: str, seen: tuple[Path, ...] = ()) -> Study:

@@ -9,6 +9,7 @@ import pandas as pd
 import pyogrio
 import pytest
 import shapely
+from geopandas.testing import assert_geodataframe_equal
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pyproj import Geod
@@ -80,6 +81,35 @@ def test_every_format_reads_the_same(tmp_path, suffix, driver, crs):
     assert np.allclose(frame["max_far"], written["max_far"])
     assert np.all(shapely.hausdorff_distance(frame.geometry.to_crs(CRS).array, written.geometry.array) < 0.02)
     assert file.as_posix() in parcels.inputs
+
+
+@pytest.mark.parametrize("crs", [CRS, "EPSG:4326", "OGC:CRS84"])
+def test_geoparquet_reads_as_a_geopackage_does(tmp_path, crs):
+    written = lots(7, columns=3, zone=pd.Categorical([f"Z{i % 2}" for i in range(7)]), gfa=np.arange(7) * 100.0).to_crs(
+        crs
+    )
+    written.to_parquet(tmp_path / "lots.parquet")
+    keys = {"crs": CRS, "columns": {**COLUMNS, "zone": "zone"}, **HOMES}
+    parcels = read_parcels(source(tmp_path / "lots.parquet", **keys))
+    expected = read_parcels(source(write(written.astype({"zone": str}), tmp_path / "lots.gpkg"), **keys)).frame
+    assert_geodataframe_equal(parcels.frame, expected)
+    assert list(parcels.inputs) == [(tmp_path / "lots.parquet").as_posix()]
+
+
+def test_parquet_without_geometry_or_broken_or_with_a_layer_is_named(tmp_path):
+    file = tmp_path / "lots.parquet"
+    pd.DataFrame({"id": ["a"]}).to_parquet(file)
+    with pytest.raises(GeodataError, match=r"lots\.parquet: not a GeoParquet file that can be read"):
+        read_layer(file)
+    lots(2).to_parquet(file)
+    with pytest.raises(GeodataError, match="has no layers"):
+        read_layer(file, "parcels")
+    file.write_bytes(file.read_bytes()[:400])
+    with pytest.raises(GeodataError, match=r"lots\.parquet: not a GeoParquet file that can be read"):
+        read_layer(file)
+    lots(2).set_crs(None, allow_override=True).to_parquet(file)
+    with pytest.raises(GeodataError, match="no coordinate reference system"):
+        read_layer(file)
 
 
 def test_zipped_shapefile(tmp_path):
