@@ -18,7 +18,8 @@ import geopandas as gpd
 import numpy as np
 import pandas as pd
 
-from geodata.parcels import MOST_STOREYS, in_metres, plain_text, read_layer
+from geodata.layers import read_layer
+from geodata.parcels import MOST_STOREYS, in_metres, plain_text
 from geodata.presets import Preset, filled, fitting
 from geodata.units import AREA, LENGTH
 

@@ -333,7 +333,8 @@ def _same_inputs(
 
     Returns what could not be compared.
     """
-    from geodata.parcels import read_parcels, sha256
+    from geodata.layers import sha256
+    from geodata.parcels import read_parcels
 
     stated = {item["file"]: item["sha256"] for item in result.get("inputs", [])}
     if study.parcels.file is None:

@@ -37,7 +37,7 @@ from optimizer.files import (
     write_pollution,
     write_solid,
 )
-from optimizer.frontier import AXES
+from optimizer.front import AXES
 from optimizer.frontier import frontier as frontier_of
 from optimizer.interrupt import undisturbed
 from optimizer.outcomes import (

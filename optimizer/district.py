@@ -15,7 +15,8 @@ import shapely
 from numpy.typing import NDArray
 
 from geodata.groups import blocks, neighbourhoods
-from geodata.parcels import Parcels, hashes, read_layer, read_parcels, read_source
+from geodata.layers import hashes, read_layer, read_source
+from geodata.parcels import Parcels, read_parcels
 from geodata.sites import divide, inner_points
 from geodata.walking import DEFAULT_SNAP, WalkingNetwork, apart, parcel_network, street_network
 from optimizer.errors import StudyError

@@ -16,7 +16,7 @@ from matplotlib.patches import Patch
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-    from optimizer.frontier import Front
+    from optimizer.front import Front
     from optimizer.price import Prices
 
 BLUE, ORANGE, GREEN, GREY = "#0072B2", "#D55E00", "#009E73", "#767676"

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from optimizer.compare import Comparison
-    from optimizer.frontier import Front
+    from optimizer.front import Front
     from optimizer.price import Prices
     from optimizer.scenarios import Benchmark
     from optimizer.scoring import Score

@@ -14,7 +14,7 @@ from markupsafe import Markup
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from optimizer.frontier import Front
+    from optimizer.front import Front
     from optimizer.scenarios import Benchmark
 
 pages = Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)

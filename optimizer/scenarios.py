@@ -43,7 +43,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from geodata.database import read_table
 from geodata.errors import GeodataError
 from geodata.export import plain
-from geodata.parcels import sha256
+from geodata.layers import sha256
 from geodata.synthetic import synthetic_district
 from optimizer import __version__
 from optimizer.api import solve_district
@@ -555,7 +555,7 @@ def effects(found: pd.DataFrame, asked: Benchmark) -> pd.DataFrame:
 
 def pareto(found: pd.DataFrame, x: str = "proximity", y: str = "mixing_by_building") -> pd.Series:
     """Return which rows no other row of their district beats on both of two indices."""
-    from optimizer.frontier import nondominated
+    from optimizer.front import nondominated
 
     good = pd.Series(False, index=found.index)
     for _, part in found[found[x].notna()].groupby("district"):

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from optimizer.audit import Audit
     from optimizer.compare import Comparison
     from optimizer.district import District
-    from optimizer.frontier import Front
+    from optimizer.front import Front
     from optimizer.price import Prices
     from optimizer.proposed import Today
 

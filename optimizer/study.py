@@ -18,7 +18,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationIn
 
 from geodata.database import Table, is_address, without_passwords
 from geodata.errors import GeodataError
-from geodata.parcels import LimitsTable, ParcelSource, as_listed, columns_of
+from geodata.layers import columns_of
+from geodata.parcels import LimitsTable, ParcelSource, as_listed
 from geodata.presets import filled, presets
 from geodata.walking import DEFAULT_SNAP
 from optimizer.emissions import PERIODS

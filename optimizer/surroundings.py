@@ -18,7 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from geodata.errors import GeodataError
 from geodata.facades import facade_points, footprints
-from geodata.parcels import hashes, read_layer
+from geodata.layers import hashes, read_layer
 from geodata.plume import WindRose
 from geodata.propagation import Air, Conditions
 from geodata.rasters import RasterSource, sample, summarise

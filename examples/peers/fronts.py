@@ -17,7 +17,8 @@ from greedy import first_plan
 from moves import Choice, Search, Town
 from nsga2 import evolve
 
-from optimizer.frontier import Front, dominated_volume, frontier, nondominated
+from optimizer.front import Front, dominated_volume, nondominated
+from optimizer.frontier import frontier
 
 POINTS = 7
 AXES = ("proximity", "mixing")

@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 from pyproj import Geod
 
 from geodata.errors import GeodataError
-from geodata.parcels import LimitsTable, ParcelSource, read_layer, read_parcels
+from geodata.layers import read_layer
+from geodata.parcels import LimitsTable, ParcelSource, read_parcels
 from tests.districts import CRS, ORIGIN, lots
 
 FOOT = 0.3048

@@ -8,7 +8,8 @@ import numpy as np
 import pyproj
 import pytest
 
-from geodata.parcels import LIMITS, ParcelSource, columns_of, read_parcels
+from geodata.layers import columns_of
+from geodata.parcels import LIMITS, ParcelSource, read_parcels
 from geodata.presets import Preset, filled, fitting, presets, spelled
 from geodata.units import AREA, LENGTH
 from tests.districts import lots

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from optimizer.district import read_district
 from optimizer.errors import InfeasibleError, StudyError
-from optimizer.frontier import BEYOND, Front, Point, axis, dominated_volume, frontier, nondominated
+from optimizer.front import Front, Point, axis, dominated_volume, nondominated
+from optimizer.frontier import BEYOND, frontier
 from optimizer.problem import all_rules
 from optimizer.reference import most_floor_area
 from tests.districts import LINKS, lots, study
