@@ -61,6 +61,11 @@ def drawn(frame=None, **given):
 
 def look(chart, folder, script, size="1200,800"):
     """Open a map, run a script, return what it found and what the console said."""
+    return look_at(chart.get_root().render(), folder, script, size)
+
+
+def look_at(page, folder, script, size="1200,800"):
+    """The same of a page."""
     run = f"""<script>window.addEventListener("load", async () => {{
       const found = await (async () => {{ {script} }})();
       const out = document.createElement("pre");
@@ -69,7 +74,7 @@ def look(chart, folder, script, size="1200,800"):
       document.body.appendChild(out);
     }});</script>"""
     file = folder / "map.html"
-    file.write_text(chart.get_root().render().replace("</html>", run + "</html>"), encoding="utf-8")
+    file.write_text(page.replace("</html>", run + "</html>"), encoding="utf-8")
     flags = ["--headless", "--no-sandbox", "--disable-gpu", "--enable-logging=stderr", f"--window-size={size}"]
     ended = subprocess.run(
         ["chromium", *flags, "--virtual-time-budget=5000", "--dump-dom", f"file://{file}"],
