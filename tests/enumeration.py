@@ -226,8 +226,8 @@ def _other(rule, s):
 
 
 def tries(number):
-    """Return how many districts are drawn: all with ``--hypothesis-profile thorough``, else half of them."""
-    return number if settings.get_current_profile_name() == "thorough" else number // 2
+    """Return how many districts are drawn: all with ``--hypothesis-profile thorough``, else a quarter of them."""
+    return number if settings.get_current_profile_name() == "thorough" else number // 4
 
 
 def family(

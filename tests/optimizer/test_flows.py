@@ -61,7 +61,7 @@ def test_a_flow_walks_a_shortest_way_and_streets_carry_the_sum(plan):
 def test_the_package_holds_the_same_layers(plan, tmp_path):
     write_plan(plan, tmp_path / "plan")
     read, own = read_layers(tmp_path / "plan"), plan.layers()
-    assert set(read) == set(own)
+    assert set(read) == {*own, "floors"}
     for name in ("flows", "flows_inside"):
         assert read[name]["served_m2"].to_numpy() == pytest.approx(own[name]["served_m2"].to_numpy())
         assert read[name].geometry.is_valid.all() and read[name].crs == own[name].crs

@@ -29,7 +29,7 @@ FACTS = ("max_far", "max_height", "coverage", "storeys", "year", "zone", "protec
 SHIPPED = ("workshop", "rnd", "housing", "services")
 
 
-@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("seed", range(2))
 def test_prices_agree_with_studies_solved_from_scratch_by_another_solver(seed):
     frame = random_lots(np.random.default_rng(seed), 4)
     asked = study(rules=RULES)
