@@ -48,7 +48,7 @@ def tornado(found: Prices) -> Figure:
     figure = Figure(figsize=(8, 1.6 + ROW * max(len(known), 1)), layout="constrained")
     ax = figure.add_subplot()
     for row, item in enumerate(known):
-        colour = ORANGE if item.change.stricter else BLUE
+        colour = {True: ORANGE, False: BLUE, None: GREY}[item.change.stricter]
         certain = item.least if item.least > 0 else min(item.most, 0.0)
         ax.barh(row, item.most - item.least, left=item.least, height=0.55, color=colour, alpha=0.35, linewidth=0)
         ax.barh(row, certain, height=0.55, color=colour, linewidth=0)
@@ -70,6 +70,8 @@ def tornado(found: Prices) -> Figure:
         Patch(color=ORANGE, alpha=0.35, label="left open by the gaps"),
         ax.plot([], [], "kD", markersize=4, linestyle="none", label="by duals")[0],
     ]
+    if any(item.change.stricter is None for item in known):
+        handles.append(Patch(color=GREY, label="a reward goes"))
     ax.legend(
         handles=handles,
         fontsize=7,
