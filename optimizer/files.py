@@ -391,14 +391,8 @@ def redraw(folder: Path, *, offline: bool = False, words: Language = ENGLISH) ->
         When the folder holds no plan.
     """
     study, frame, result = read_folder(folder)
-    file = folder / "map.html"
-    draft = folder / ".map.html"
-    try:
-        draw(study, frame, result, read_layers(folder), folder, offline=offline, words=words).save(str(draft))
-        draft.replace(file)
-    finally:
-        draft.unlink(missing_ok=True)
-    return file
+    chart = draw(study, frame, result, read_layers(folder), folder, offline=offline, words=words)
+    return _put(folder / "map.html", chart.get_root().render())
 
 
 def write_solid(folder: Path, words: Language = ENGLISH) -> Path:
@@ -412,13 +406,17 @@ def write_solid(folder: Path, words: Language = ENGLISH) -> Path:
     study, frame, _ = read_folder(folder)
     storeys, layers = read_slabs(folder)
     page = page_3d(storeys, frame, layers["walks"], _styles(study, words), _place(study, words), words)
-    draft = folder / ".map3d.html"
+    return _put(folder / "map3d.html", page)
+
+
+def _put(file: Path, text: str) -> Path:
+    """Write a file whole, or leave the one that is there; return it."""
+    draft = file.with_name(f".{file.name}")
     try:
-        draft.write_text(page, encoding="utf-8")
-        draft.replace(folder / "map3d.html")
+        draft.write_text(text, encoding="utf-8")
+        return draft.replace(file)
     finally:
         draft.unlink(missing_ok=True)
-    return folder / "map3d.html"
 
 
 def read_slabs(folder: Path) -> tuple[gpd.GeoDataFrame, dict[str, gpd.GeoDataFrame]]:
@@ -449,13 +447,7 @@ def rewrite_report(folder: Path, words: Language = ENGLISH) -> Path:
     """
     study, frame, result = read_folder(folder)
     page = report_page(study, frame, result, read_layers(folder), _first(study, words), words)
-    draft = folder / ".report.html"
-    try:
-        draft.write_text(page, encoding="utf-8")
-        draft.replace(folder / "report.html")
-    finally:
-        draft.unlink(missing_ok=True)
-    return folder / "report.html"
+    return _put(folder / "report.html", page)
 
 
 def read_layers(folder: Path) -> dict[str, gpd.GeoDataFrame]:
