@@ -36,8 +36,8 @@ COLUMNS = (
 
 
 def along(linkage: Linkage) -> str:
-    """Return the column of streets that holds what a linkage moves."""
-    return f"flow_{linkage.client}_{linkage.supplier}"
+    """Return the column of streets that holds what a linkage moves: of no other linkage, since no use has a hyphen."""
+    return f"flow_{linkage.client}-{linkage.supplier}"
 
 
 def flows_of(evidence: Evidence, walks: gpd.GeoDataFrame) -> dict[str, gpd.GeoDataFrame]:

@@ -24,7 +24,7 @@ import os
 import platform
 import tomllib
 from collections import deque
-from collections.abc import Callable, Generator, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import FIRST_COMPLETED, CancelledError, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
@@ -561,8 +561,3 @@ def pareto(found: pd.DataFrame, x: str = "proximity", y: str = "mixing_by_buildi
     for _, part in found[found[x].notna()].groupby("district"):
         good[part.index] = nondominated(part[[x, y]].to_numpy(float))
     return good
-
-
-def facts_of(row: Mapping[str, Any], asked: Benchmark) -> str:
-    """Return what a cell is called: district, rule set, parameters."""
-    return ", ".join(str(row[key]) for key in ("district", "ruleset", *asked.parameters))

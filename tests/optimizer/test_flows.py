@@ -7,6 +7,7 @@ import pytest
 import optimizer
 from optimizer.files import read_layers, write_plan
 from optimizer.flows import along, linked
+from optimizer.uses import Linkage
 from tests.districts import lots, study
 
 SERVED = {"proximity": 1.0, "mixing": 0.0, "density": 0.2}
@@ -69,3 +70,10 @@ def test_the_package_holds_the_same_layers(plan, tmp_path):
     assert np.concatenate([x.along for x in again]) == pytest.approx(
         np.concatenate([x.along for x in linked(plan.study, plan.to_frame(), own)])
     )
+
+
+def test_no_two_linkages_share_a_column():
+    """Names with underscores: a_b on c, and a on b_c."""
+    ends = [("a_b", "c"), ("a", "b_c")]
+    links = [Linkage(client, supplier, 0.5, 100.0, 1.0) for client, supplier in ends]
+    assert len({along(link) for link in links}) == 2
