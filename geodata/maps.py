@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
 from importlib import resources
@@ -16,7 +16,6 @@ import matplotlib as mpl
 import numpy as np
 import shapely
 from branca.element import MacroElement
-from folium.plugins import DualMap
 from folium.template import Template
 
 from geodata.export import plain
@@ -132,6 +131,7 @@ def plan_map(
     streets: gpd.GeoDataFrame | None = None,
     links: Sequence[Linked] = (),
     marks: Mapping[str, Sequence[str]] | None = None,
+    sides: tuple[str, str] | None = None,
     offline: bool = False,
     language: Language = ENGLISH,
 ) -> folium.Map:
@@ -158,6 +158,8 @@ def plan_map(
         What linkages move along those streets.
     marks : mapping, optional
         Parcels that are outlined, and what is said of each when pointed at.
+    sides : two of str, optional
+        Names of two plans: ``today_*`` of ``plan`` are then of the first, and ``action_before`` and ``stack_before`` as well.
     offline : bool
         Whether the file must not ask any other host for anything. If not, it shows street tiles where there is a network.
     language : Language
@@ -185,6 +187,7 @@ def plan_map(
         "title": title,
         "facts": [list(fact) for fact in facts],
         "notes": list(notes),
+        "sides": sides,
         "rules": [vars(rule) for rule in rules],
         "uses": [vars(use) for use in uses],
         "actions": {action: [language(label), colour] for action, (label, colour) in ACTIONS.items()},
@@ -252,12 +255,19 @@ def _columns(
             return [None] * len(world)
         return [plain(round(v, digits)) for v in world[column].astype(float)]
 
+    def stacks(column: str) -> list[Any]:
+        return [
+            [[s["site"], number[s["use"]], s["from"], s["to"], round(s["gfa_m2"], 1)] for s in stack]
+            for stack in world.get(column, ())
+        ]
+
     number = {name: k for k, name in enumerate(names)}
     amounts = [[np.rint(part) for part in (k.inside, k.outside, k.unmet)] for k in links]
     return {
         "id": [str(v) for v in world["parcel_id"]],
         "shape": [shape(geometry) for geometry in world.geometry],
         "action": list(world["action"]),
+        "action_before": list(world.get("action_before", ())),
         "floors": [int(v) for v in world["floors"]],
         "far": rounded("far", 3),
         "max_far": rounded("max_far", 3),
@@ -268,10 +278,8 @@ def _columns(
         "dominant_today": [number.get(use, -1) for use in world["today_dominant_use"]],
         "gfa": [rounded(f"gfa_{name}", 2) for name in names],
         "today": [rounded(f"today_{name}", 2) for name in names],
-        "stack": [
-            [[s["site"], number[s["use"]], s["from"], s["to"], round(s["gfa_m2"], 1)] for s in stack]
-            for stack in world["stack"]
-        ],
+        "stack": stacks("stack"),
+        "before": stacks("stack_before"),
         "links": [
             [
                 [k, *(int(part[i]) for part in parts)]
@@ -281,103 +289,3 @@ def _columns(
             for i in range(len(world))
         ],
     }
-
-
-def _shown(text: str) -> str:
-    """Escape text for HTML that Folium passes through a template once more."""
-    return escape(str(text)).replace("{", "&#123;")
-
-
-def compared_map(
-    sides: Sequence[tuple[str, gpd.GeoDataFrame]],
-    uses: Mapping[str, tuple[str, str]],
-    changed: Collection[str],
-    title: str,
-    attribution: str = "",
-) -> DualMap:
-    """Draw two plans side by side by dominant use, moved together; parcels that differ are outlined.
-
-    Parameters
-    ----------
-    sides : two of (name, GeoDataFrame)
-        ``parcel_id``, ``action``, ``dominant_use``, ``floors``, ``gfa_m2``. Any CRS.
-    uses : mapping
-        Label and colour of each use, and of none, which is the empty text.
-    changed : collection of str
-        Parcels to outline.
-    """
-    source = " | ".join(filter(None, [escape(attribution), "Plans: Upstairs"]))
-    worlds = [frame.to_crs(4326) for _, frame in sides]
-    west, south, east, north = worlds[0].total_bounds
-    chart = DualMap(location=[(south + north) / 2, (west + east) / 2], tiles=None, zoom_start=16, control_scale=True)  # type: ignore[no-untyped-call]  # folium is untyped
-    for part, (name, _), world in zip((chart.m1, chart.m2), sides, worlds, strict=True):
-        folium.TileLayer("OpenStreetMap", control=False, opacity=0.35).add_to(part)
-        shown = world[["action", "floors", "gfa_m2", "geometry"]].reset_index(drop=True)
-        shown["parcel_id"] = [_shown(name) for name in world["parcel_id"]]
-        shown["action"] = [_shown(action) for action in world["action"]]
-        shown["use"] = [_shown(uses[use][0]) for use in world["dominant_use"].fillna("")]
-        shown["colour"] = [uses[use][1] for use in world["dominant_use"].fillna("")]
-        shown["differs"] = world["parcel_id"].isin(changed).to_numpy()
-        folium.GeoJson(
-            shown,
-            style_function=lambda f: {
-                "fillColor": f["properties"]["colour"],
-                "fillOpacity": 0.85,
-                "color": MARKED if f["properties"]["differs"] else "#666666",
-                "weight": 3 if f["properties"]["differs"] else 0.5,
-            },
-            tooltip=folium.GeoJsonTooltip(
-                ["parcel_id", "use", "action", "floors", "gfa_m2"], ["parcel", "use", "action", "floors", "m²"]
-            ),
-        ).add_to(part)
-        part.fit_bounds([[south, west], [north, east]])
-        _Caption(name, [uses[use] for use in uses]).add_to(part)
-        _Attribution(source).add_to(part)
-    root: Any = chart.get_root()
-    root.header.add_child(folium.Element(f"<title>{_shown(title)}</title>"))
-    return chart
-
-
-class _Caption(MacroElement):
-    """Name of a side and its legend, in the corner."""
-
-    _template = Template(
-        """{% macro script(this, kwargs) %}
-        (function () {
-          var box = L.control({position: "bottomleft"});
-          box.onAdd = function () {
-            var div = L.DomUtil.create("div");
-            div.style.cssText = "background:#fff;padding:6px 8px;border-radius:4px;font:13px sans-serif";
-            var head = div.appendChild(document.createElement("b"));
-            head.textContent = {{ this.name }};
-            {{ this.uses }}.forEach(function (use) {
-              var line = div.appendChild(document.createElement("div"));
-              var mark = line.appendChild(document.createElement("span"));
-              mark.style.cssText = "display:inline-block;width:12px;height:12px;margin-right:6px;background:" + use[1];
-              line.appendChild(document.createTextNode(use[0]));
-            });
-            var last = div.appendChild(document.createElement("div"));
-            last.textContent = "outlined: differs";
-            return div;
-          };
-          box.addTo({{ this._parent.get_name() }});
-        })();
-        {% endmacro %}"""
-    )
-
-    def __init__(self, name: str, uses: Sequence[tuple[str, str]]) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]  # branca is untyped
-        self.name, self.uses = script_json(name), script_json([list(use) for use in uses])
-
-
-class _Attribution(MacroElement):
-    """Credits in the map's corner."""
-
-    _template = Template(
-        "{% macro script(this, kwargs) %}{{ this._parent.get_name() }}.attributionControl.addAttribution({{ this.text }});"
-        "{% endmacro %}"
-    )
-
-    def __init__(self, text: str) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]  # branca is untyped
-        self.text = script_json(text)

@@ -129,7 +129,7 @@ def _solve(
             plan = solve_study(study, report=report, scheduler=scheduler)
         except InfeasibleError as error:
             if error.diagnosis is not None:
-                told = _written(study, error.diagnosis, folder)
+                told = _written(study, error.diagnosis, folder, offline, words)
                 raise InfeasibleError(f"{error}\n{told}", error.diagnosis) from None
             raise
     with undisturbed(), screen.doing(err, quiet) as say:
@@ -152,10 +152,10 @@ def _solve(
             out.print(f"Rasters: {rasters} of noise and air in {folder}", highlight=False, markup=False, soft_wrap=True)
 
 
-def _written(study: Study, found: Diagnosis, folder: Path) -> str:
+def _written(study: Study, found: Diagnosis, folder: Path, offline: bool, words: Language) -> str:
     """Write a diagnosis where that can be done; return where, or why not."""
     try:
-        write_diagnosis(study, found, folder)
+        write_diagnosis(study, found, folder, offline=offline, words=words)
     except StudyError as error:
         return f"Not written: {error}"
     return f"Written: {folder / 'diagnosis.json'}" + (f", {folder / 'where.html'}" if found.cheapest else "")
@@ -330,11 +330,14 @@ def compare(
     folder: Annotated[
         Path | None, typer.Option("--out", metavar="DIR", help="Write tables, changes and a map there.")
     ] = None,
+    offline: Offline = False,
+    lang: Lang = "en",
 ) -> None:
     """Set plans side by side: indices, floors that differ by parcel and use, a map of both."""
+    words = language(lang)
     found = read_plans(folders)
     if folder is not None:
-        write_comparison(found, folder)
+        write_comparison(found, folder, offline=offline, words=words)
     screen.compared(out, found)
     if folder is not None:
         out.print(f"Map:     {folder / 'compare.html'}", highlight=False, markup=False, soft_wrap=True)

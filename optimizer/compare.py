@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 from optimizer.errors import StudyError
-from optimizer.files import read_folder
+from optimizer.files import read_folder, read_layers
 from optimizer.rules import Rule
 
 if TYPE_CHECKING:
@@ -33,12 +33,14 @@ class Written:
     ----------
     name : str
         Of its folder.
+    folder : Path
     parcels : GeoDataFrame, index parcel_id
         Of ``plan.geojson``.
     result : dict
     """
 
     name: str
+    folder: Path
     study: Study
     parcels: gpd.GeoDataFrame
     result: dict[str, Any]
@@ -95,6 +97,11 @@ class Comparison:
         return pd.DataFrame(rows, columns=["plan", "use", "before_m2", "after_m2", "gained_m2", "lost_m2"])
 
     @property
+    def streets(self) -> gpd.GeoDataFrame:
+        """Streets that people walk on, of the last plan."""
+        return read_layers(self.plans[-1].folder)["walks"]
+
+    @property
     def sentences(self) -> list[str]:
         """What must be said beside the numbers: parcels that are missing, and what the gaps leave open."""
         said, first = [], self.plans[0]
@@ -149,7 +156,7 @@ def read_plans(folders: Sequence[Path]) -> Comparison:
         known = name if names.count(name) == 1 else str(folder)
         if known in [plan.name for plan in plans]:
             raise StudyError(f"compare: {folder} is named twice")
-        plans.append(Written(known, study, frame.set_index("parcel_id", drop=False), result))
+        plans.append(Written(known, folder, study, frame.set_index("parcel_id", drop=False), result))
     for plan in plans[1:]:
         if not len(plans[0].parcels.index.intersection(plan.parcels.index)):
             raise StudyError(

@@ -1,39 +1,33 @@
-"""The files of a plan, written whole or not at all, and the map drawn from them."""
+"""The files of a plan, written whole or not at all, and drawn again."""
 
 from __future__ import annotations
 
-import datetime
 import json
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import geopandas as gpd
-import numpy as np
 import pyogrio
 import tomli_w
 
 from geodata.export import plain, read_geojson, write_geojson
 from geodata.language import ENGLISH, Language
-from geodata.maps import EMPTY, RuleLine, UseStyle, plan_map
 from geodata.solids import Place, page_3d, slabs
 from optimizer.errors import StudyError
-from optimizer.flows import has_flows, linked
 from optimizer.package import write_package
-from optimizer.plan import entropy_index
+from optimizer.plan_maps import draw, draw_way, use_styles, what_to_know
 from optimizer.pollution import FILES as RASTERS
-from optimizer.pollution import Say, overlays, write_rasters
+from optimizer.pollution import Say, write_rasters
 from optimizer.report import report_page
 from optimizer.scene import Scene, scene_of_folder
 from optimizer.surroundings import receptor_tables
 
 if TYPE_CHECKING:
-    import folium
-
     from optimizer.diagnose import Diagnosis
     from optimizer.plan import Plan
     from optimizer.study import Study
@@ -105,12 +99,14 @@ def write_plan(
             write_rasters(plan, draft, say)
         chart = draw(plan.study, frame, plan.result, layers, draft, offline=offline, words=words)
         chart.save(str(draft / "map.html"))
-        page = report_page(plan.study, frame, plan.result, layers, _first(plan.study, words), words)
+        page = report_page(plan.study, frame, plan.result, layers, what_to_know(plan.study, words), words)
         (draft / "report.html").write_text(page, encoding="utf-8")
     return folder
 
 
-def write_diagnosis(study: Study, found: Diagnosis, folder: Path) -> Path:
+def write_diagnosis(
+    study: Study, found: Diagnosis, folder: Path, *, offline: bool = False, words: Language = ENGLISH
+) -> Path:
     """Write why no plan satisfies a study's rules; all of it or nothing.
 
     ``diagnosis.json``, the study, and a map of where the cheapest way out lets rules give, where there is one.
@@ -128,16 +124,7 @@ def write_diagnosis(study: Study, found: Diagnosis, folder: Path) -> Path:
             json.dumps(plain(found.to_dict()), indent=2, ensure_ascii=False) + "\n", encoding="utf-8"
         )
         if found.cheapest is not None:
-            way = found.cheapest
-            plan_map(
-                way.plan.to_frame(),
-                uses=_styles(study),
-                title=f"{study.name}: what would have to give",
-                facts=[(give.rule, str(give)) for give in way.gives],
-                notes=["Not a plan: it breaks the rules above, and proximity and mixing were not looked at."],
-                attribution=study.attribution,
-                marks=way.marks(),
-            ).save(str(draft / "where.html"))
+            draw_way(study, found.cheapest, offline=offline, words=words).save(str(draft / "where.html"))
     return folder
 
 
@@ -230,120 +217,6 @@ def _around(plan: Plan) -> dict[str, gpd.GeoDataFrame]:
     return {name: layer for name, layer in layers.items() if len(layer)}
 
 
-def categories(study: Study) -> dict[str, tuple[str, str]]:
-    """Return label and colour of each dominant use, by its name."""
-    return {**{name: (use.label, use.colour) for name, use in study.uses.items()}, "": ("No building", EMPTY)}
-
-
-def draw(
-    study: Study,
-    frame: gpd.GeoDataFrame,
-    result: dict[str, Any],
-    layers: Mapping[str, gpd.GeoDataFrame],
-    rasters: Path | None = None,
-    *,
-    offline: bool = False,
-    words: Language = ENGLISH,
-) -> folium.Map:
-    """Draw a plan's table as a map.
-
-    Parameters
-    ----------
-    layers : mapping
-        Of ``plan.gpkg``: ``walks``, ``sites`` and, where they are known, ``flows`` and ``flows_inside``.
-    rasters : Path, optional
-        Folder of rasters that are laid over it.
-    offline : bool
-        Whether the map must ask no other host for anything.
-    """
-    return plan_map(
-        frame.assign(block_mix=_block_mix(study, frame, layers["sites"])),
-        uses=_styles(study, words),
-        title=study.name,
-        facts=_facts(result, words),
-        notes=_first(study, words),
-        attribution=study.attribution,
-        rules=[_rule_line(row, words) for row in result["rules"]],
-        overlays=overlays(study, rasters) if rasters else (),
-        streets=layers["walks"],
-        links=linked(study, frame, layers) if has_flows(layers) else (),
-        offline=offline,
-        language=words,
-    )
-
-
-def _facts(result: dict[str, Any], words: Language) -> list[tuple[str, ...]]:
-    """Return what stands under the title: score and bound, indices and floor area of today and of the plan."""
-    states = result["existing"], result["indices"]
-
-    def moved(label: str, group: str, key: str, digits: int = 3) -> tuple[str, ...]:
-        return label, *(words.number(state[group][key], digits) for state in states)
-
-    score, bound = words.number(result["objective"], 4), words.number(result["bound"], 4)
-    gap = words.percent(result["gap"], 2)
-    return [
-        (words("Score"), words("{score}, at most {bound} possible (gap {gap})", score=score, bound=bound, gap=gap)),
-        ("", words("today"), words("plan")),
-        moved(words("Proximity"), "proximity", "index"),
-        moved(words("Mixing in buildings"), "mixing", "building"),
-        moved(words("Mixing in neighbourhoods"), "mixing", "neighbourhood"),
-        moved(words("Floor area, m²"), "density", "floor_area_m2", 0),
-        moved(words("Jobs"), "density", "jobs", 0),
-        moved(words("Homes"), "density", "homes", 0),
-        (words("Drawn"), words.date(datetime.date.today())),
-    ]
-
-
-def _rule_line(row: dict[str, Any], words: Language) -> RuleLine:
-    """Return a rule and how much room it leaves where it binds most."""
-    value, limit, unit = row["value"], row["limit"], row["unit"]
-    room = limit - value if row["sense"] == "<=" else value - limit
-
-    def told(amount: float) -> str:
-        return words.number(amount, 0 if abs(amount) >= 100 else 2)
-
-    asked = words("at most {n} {unit}" if row["sense"] == "<=" else "at least {n} {unit}", n=told(limit), unit=unit)
-    said = words("{value} of {asked}", value=told(value), asked=asked)
-    slack = words("{n} left", n=told(max(room, 0.0))) if row["satisfied"] else words("not met")
-    name = f"{row['name']}, {row['scope']}" if row["scope"] else row["name"]
-    return RuleLine(name, f"{said}; {slack}", bool(row["satisfied"]))
-
-
-def _block_mix(study: Study, frame: gpd.GeoDataFrame, sites: gpd.GeoDataFrame) -> np.ndarray:
-    """Return the mix of the block in which a parcel's first building stands, 0 to 1; NaN where nothing stands there."""
-    area = sites[[f"gfa_{use}" for use in study.uses]].to_numpy(dtype=float)
-    block = sites["block"].to_numpy()
-    of = dict(zip(sites["parcel_id"].astype(str)[::-1], block[::-1], strict=True))
-    _, number = np.unique(block, return_inverse=True)
-    total = np.zeros((number.max(initial=-1) + 1, area.shape[1]))
-    np.add.at(total, number, area)
-    mix = dict(zip(block, np.where(total.sum(axis=1) > 0, entropy_index(total), np.nan)[number], strict=True))
-    return np.array([mix.get(of.get(str(name)), np.nan) for name in frame["parcel_id"]])
-
-
-def _styles(study: Study, words: Language = ENGLISH) -> list[UseStyle]:
-    return [
-        UseStyle(
-            use.name,
-            words(use.label),
-            use.colour,
-            use.storey_height,
-            1.0 / use.floor_per_job if use.floor_per_job else 0.0,
-            1.0 / use.floor_per_home if use.floor_per_home else 0.0,
-        )
-        for use in study.use_list
-    ]
-
-
-def _first(study: Study, words: Language) -> list[str]:
-    """Return what a reader must know first."""
-    said = study.illustrative
-    return [
-        *study.notes,
-        *([words("Illustrative, confirmed by nobody: {said}.", said="; ".join(said))] if said else []),
-    ]
-
-
 def read_folder(folder: Path) -> tuple[Study, gpd.GeoDataFrame, dict[str, Any]]:
     """Read a written plan: study, parcels (WGS84) and result.
 
@@ -405,7 +278,7 @@ def write_solid(folder: Path, words: Language = ENGLISH) -> Path:
     """
     study, frame, _ = read_folder(folder)
     storeys, layers = read_slabs(folder)
-    page = page_3d(storeys, frame, layers["walks"], _styles(study, words), _place(study, words), words)
+    page = page_3d(storeys, frame, layers["walks"], use_styles(study, words), _place(study, words), words)
     return _put(folder / "map3d.html", page)
 
 
@@ -434,7 +307,7 @@ def read_slabs(folder: Path) -> tuple[gpd.GeoDataFrame, dict[str, gpd.GeoDataFra
 
 
 def _place(study: Study, words: Language) -> Place:
-    return Place(study.name, study.attribution, _first(study, words))
+    return Place(study.name, study.attribution, what_to_know(study, words))
 
 
 def rewrite_report(folder: Path, words: Language = ENGLISH) -> Path:
@@ -446,7 +319,7 @@ def rewrite_report(folder: Path, words: Language = ENGLISH) -> Path:
         When the folder holds no plan.
     """
     study, frame, result = read_folder(folder)
-    page = report_page(study, frame, result, read_layers(folder), _first(study, words), words)
+    page = report_page(study, frame, result, read_layers(folder), what_to_know(study, words), words)
     return _put(folder / "report.html", page)
 
 

@@ -10,13 +10,14 @@ import pandas as pd
 import tomli_w
 
 from geodata.export import plain, write_csv, write_geojson
-from geodata.maps import compared_map
+from geodata.language import ENGLISH, Language
 from optimizer import scenarios
 from optimizer.errors import StudyError
 from optimizer.figures import effects_figure, front_figure, pareto_figure, save, tornado
-from optimizer.files import categories, check_only, drafted, write_plan
+from optimizer.files import check_only, drafted, write_plan
 from optimizer.indices import index_rows
 from optimizer.pages import bench_page, front_page
+from optimizer.plan_maps import draw_comparison
 from optimizer.pollution import Say
 
 if TYPE_CHECKING:
@@ -41,8 +42,8 @@ BENCH = (
 """Of a benchmark; ``cells`` holds a row a file, ``running`` the number of the process that works there."""
 
 
-def write_comparison(found: Comparison, folder: Path) -> Path:
-    """Write a comparison of plans: what changed by parcel (GeoJSON, CSV), uses and indices (CSV), a map of two sides.
+def write_comparison(found: Comparison, folder: Path, *, offline: bool = False, words: Language = ENGLISH) -> Path:
+    """Write a comparison of plans: what changed by parcel (GeoJSON, CSV), uses and indices (CSV), a map of first and last.
 
     Raises
     ------
@@ -60,12 +61,7 @@ def write_comparison(found: Comparison, folder: Path) -> Path:
         write_csv(
             pd.DataFrame(table, columns=["index", "unit", *(f"plan {name}" for name in names)]), draft / "indices.csv"
         )
-        changed = {name: set(part["parcel_id"]) for name, part in found.changes.groupby("plan")}
-        sides = [(plan.name, plan.parcels) for plan in (found.plans[0], found.plans[-1])]
-        title = f"{names[0]} and {names[-1]}"
-        styles = {name: style for plan in found.plans for name, style in categories(plan.study).items()}
-        credits = "; ".join(dict.fromkeys(filter(None, (plan.study.attribution for plan in found.plans))))
-        compared_map(sides, styles, changed.get(names[-1], set()), title, credits).save(str(draft / "compare.html"))
+        draw_comparison(found, offline=offline, words=words).save(str(draft / "compare.html"))
     return folder
 
 

@@ -259,7 +259,7 @@ class Plan:
 
     def explore(self) -> folium.Map:
         """Return the plan as an interactive Folium map."""
-        from optimizer.files import draw
+        from optimizer.plan_maps import draw
 
         return draw(self.study, self.to_frame(), self.result, self.layers())
 
@@ -281,7 +281,7 @@ class Plan:
         return ax
 
     def save(self, folder: Path | str) -> Path:
-        """Write the plan's five files into a folder, whole or not at all; return it."""
+        """Write the plan's files into a folder, whole or not at all; return it."""
         from optimizer.files import write_plan
 
         return write_plan(self, Path(folder))

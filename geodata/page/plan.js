@@ -41,19 +41,28 @@ function upstairs(map, data) {
   const changed = every.map(i => gfa[i] - today[i]);
   const widest = Math.max(1, ...changed.map(Math.abs));
   const actions = Object.keys(data.actions);
+  const SAME = 0.05;  /* m² to which files are rounded */
+  const alike = i => p.action[i] === p.action_before[i] && uses.every((_, u) => Math.abs(p.gfa[u][i] - p.today[u][i]) <= SAME);
+  const differences = [[t("the same"), "#BBBBBB"], [t("other uses, as much floor area"), "#E69F00"], [t("more floor area"), "#0072B2"], [t("less floor area"), "#F0E442"]];
+  /* What is set side by side: today and the plan, or two plans. */
+  const sides = data.sides || [t("Today"), t("Plan")];
+  const [before, after] = sides.map(side => ({ side }));
   let shared = 0;
   const views = {
-    plan: byUse(t("Plan: dominant use"), p.dominant, p.gfa),
-    today: byUse(t("Today: dominant use"), p.dominant_today, p.today),
-    action: { title: t("Plan: what happens"), classes: Object.values(data.actions), of: i => actions.indexOf(p.action[i]) },
+    plan: byUse(put("{side}: dominant use", after), p.dominant, p.gfa),
+    today: byUse(put("{side}: dominant use", before), p.dominant_today, p.today),
+    action: { title: put("{side}: what happens", after), classes: Object.values(data.actions), of: i => actions.indexOf(p.action[i]) },
+    differs: { title: t("What differs"), classes: differences,
+      of: i => alike(i) ? 0 : Math.abs(changed[i]) <= SAME ? 1 : changed[i] > 0 ? 2 : 3 },
     change: graded(t("Change of floor area"), put("{n} m² less", { n: number(widest) }), put("{n} m² more", { n: number(widest) }),
       i => gfa[i] || today[i] ? 0.5 + 0.5 * Math.sign(changed[i]) * Math.sqrt(Math.abs(changed[i]) / widest) : null, data.both),
-    share: graded(t("Plan: share of one use"), "0 %", "100 %", i => gfa[i] ? p.gfa[shared][i] / gfa[i] : null),
-    floors: graded(t("Plan: storeys"), "1", put("{n} storeys", { n: most }), i => p.floors[i] ? p.floors[i] / most - 1e-9 : null),
-    mix: graded(t("Plan: mix in the building"), t("one use"), t("all uses, equal shares"), i => gfa[i] ? p.mix[i] : null),
-    block: graded(t("Plan: mix in the block"), t("one use"), t("all uses, equal shares"), i => p.block[i]),
-    used: graded(t("Plan: floor area of what zoning allows"), "0 %", "100 %", i => p.max_far[i] == null ? null : p.far[i] / Math.max(p.max_far[i], 1e-9))
+    share: graded(put("{side}: share of one use", after), "0 %", "100 %", i => gfa[i] ? p.gfa[shared][i] / gfa[i] : null),
+    floors: graded(put("{side}: storeys", after), "1", put("{n} storeys", { n: most }), i => p.floors[i] ? p.floors[i] / most - 1e-9 : null),
+    mix: graded(put("{side}: mix in the building", after), t("one use"), t("all uses, equal shares"), i => gfa[i] ? p.mix[i] : null),
+    block: graded(put("{side}: mix in the block", after), t("one use"), t("all uses, equal shares"), i => p.block[i]),
+    used: graded(put("{side}: floor area of what zoning allows", after), "0 %", "100 %", i => p.max_far[i] == null ? null : p.far[i] / Math.max(p.max_far[i], 1e-9))
   };
+  if (!data.sides) delete views.differs;
   if (p.block.every(v => v == null)) delete views.block;
   if (p.max_far.every(v => v == null)) delete views.used;
 
@@ -114,9 +123,9 @@ function upstairs(map, data) {
     });
     return Array.from(rows, row => row || []).map(row => [Math.max(3, ...row.map(([u]) => uses[u].height)), row]);
   }
-  function drawing(i) {
+  function drawing(i, stack) {
     const sites = {};
-    p.stack[i].forEach(s => (sites[s[0]] = sites[s[0]] || []).push(s));
+    stack.forEach(s => (sites[s[0]] = sites[s[0]] || []).push(s));
     const built = Object.entries(sites).map(([site, list]) => {
       const rows = cells(list);
       const width = Math.sqrt(Math.max(1, ...rows.map(([, row]) => sum(row.map(c => c[1])))));
@@ -160,9 +169,9 @@ function upstairs(map, data) {
     drawn.append(svg("line", { x1: left, x2: left + sx(wide), y1: sx(high), y2: sx(high), stroke: "#444", "stroke-width": 2 }));
     return el("div", { class: "up-scroll" }, drawn);
   }
-  function floors(i) {
+  function floors(stack) {
     const sites = {};
-    p.stack[i].forEach(s => (sites[s[0]] = sites[s[0]] || []).push(s));
+    stack.forEach(s => (sites[s[0]] = sites[s[0]] || []).push(s));
     const lists = Object.entries(sites).map(([site, list]) => [site, el("ol", { class: "up-floors" }, list.slice().reverse().map(s => el("li", {},
       el("i", { style: "background:" + uses[s[1]].colour }), el("span", { text: uses[s[1]].label }),
       el("span", { text: storeys(s[2], s[3]) }), el("span", { text: number(s[4]) + " m²" }),
@@ -202,10 +211,11 @@ function upstairs(map, data) {
     const links = upstream(i);
     section.replaceChildren(...[
       el("button", { class: "up-close", type: "button", "aria-label": t("Close"), text: "×", onclick: () => { shut(); if (before && before.focus) before.focus(); } }),
-      el("h2", { text: put("Parcel {id}", { id: p.id[i] }) }), el("p", { text: facts.join("; ") }), drawing(i),
-      ...floors(i),
+      el("h2", { text: put("Parcel {id}", { id: p.id[i] }) }), el("p", { text: facts.join("; ") }),
+      ...(data.sides ? [p.before, p.stack] : [p.stack]).flatMap((stacks, k) =>
+        [data.sides ? el("h3", { text: sides[k] }) : null, drawing(i, stacks[i]), ...floors(stacks[i])]),
       links.length ? el("h3", { text: t("What its floors draw on") }) : null, links.length ? el("ul", {}, links) : null,
-      rows.length ? el("table", { class: "up-table" }, el("tr", {}, el("th", { text: t("Floor area, m²") }), el("th", { text: t("today") }), el("th", { text: t("plan") })),
+      rows.length ? el("table", { class: "up-table" }, el("tr", {}, el("th", { text: t("Floor area, m²") }), sides.map(text => el("th", { text }))),
         rows.map(([u, a, b]) => el("tr", {}, el("td", { text: u.label }), el("td", { text: number(a) }), el("td", { text: number(b) })))) : null].filter(part => part));
     section.hidden = false;
     opened = i;
@@ -323,7 +333,7 @@ function upstairs(map, data) {
 
   /* ---- today beside the plan: one side of a line each ---- */
   const past = L.layerGroup();
-  const slider = el("input", { type: "range", min: 0, max: 100, value: 50, class: "up-swipe", "aria-label": t("Today to the left of this line, the plan to its right"), hidden: "" });
+  const slider = el("input", { type: "range", min: 0, max: 100, value: 50, class: "up-swipe", "aria-label": put("{a} to the left of this line, {b} to its right", { a: sides[0], b: sides[1] }), hidden: "" });
   function clip() {
     const size = map.getSize(), corner = map.containerPointToLayerPoint([0, 0]), end = map.containerPointToLayerPoint(size);
     const x = corner.x + size.x * slider.value / 100;
@@ -331,6 +341,7 @@ function upstairs(map, data) {
     map.getPane("overlayPane").style.clip = "rect(" + [corner.y, end.x, end.y, x].map(v => v + "px").join(" ") + ")";
   }
   function swipe(on) {
+    if (on && view !== "plan") window.upstairsMap.show("plan");
     if (on && !past.getLayers().length) shapes.forEach((shape, i) => L.polygon(shape, { renderer: canvas["up-today"], color: "#444", weight: 0.6,
       fillColor: colourOf(views.today, i), fillOpacity: fills.shown, interactive: false }).addTo(past));
     on ? past.addTo(map) : past.remove();
@@ -351,6 +362,8 @@ function upstairs(map, data) {
   whichUse.hidden = true;
   const choice = pick(t("Show"), Object.entries(views).map(([name, v]) => [name, v.title]), name => {
     view = name;
+    /* Both sides of the line show what the legend says. */
+    if (name !== "plan" && !slider.hidden) swiping.firstChild.click();
     whichUse.hidden = name !== "share";
     show();
   });
@@ -362,12 +375,13 @@ function upstairs(map, data) {
     on ? f.group.addTo(map) : f.group.remove();
     show();
   }));
+  const swiping = tick(put("Swipe: {a} | {b}", { a: sides[0], b: sides[1] }), swipe);
   const narrow = map.getSize().x < 600;
   const panel = el("div", { class: "up-box up-panel" },
     fold(data.title, [el("table", { class: "up-facts" }, data.facts.map(([name, ...values]) => el("tr", {}, el("th", { scope: "row", text: name }),
         values.map(text => el("td", { text, colspan: 3 - values.length }))))),
       ...data.notes.map(text => el("p", { class: "up-note", text }))], !narrow),
-    fold(t("View"), [choice, whichUse, tick(t("Swipe: today | plan"), swipe), legend], true),
+    fold(t("View"), [choice, whichUse, swiping, legend], true),
     fold(t("Linkages along streets"), ways, false),
     fold(t("Noise and air"), layers, false),
     fold(t("Find and filter"), [
@@ -397,6 +411,7 @@ function upstairs(map, data) {
   const bounds = L.latLngBounds((stands.length ? stands : every).flatMap(i => { const b = parcels[i].getBounds(); return [b.getSouthWest(), b.getNorthEast()]; }));
   map.fitBounds(bounds, narrow ? { padding: [10, 10] } : { paddingTopLeft: [Math.min(380, map.getSize().x * 0.3), 15], paddingBottomRight: [15, 15] });
   show();
+  if (data.sides) swiping.firstChild.click();
   window.upstairsMap = { map, data, views, parcels, flows, fields, hidden, open, search, swipe,
     show: name => { choice.lastChild.value = name; choice.lastChild.dispatchEvent(new Event("change")); }, opened: () => opened, colour: i => parcels[i].options.fillColor };
 }

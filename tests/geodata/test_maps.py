@@ -278,6 +278,34 @@ def test_offline_it_asks_no_other_host_for_anything(tmp_path):
     assert "tile.openstreetmap" in drawn(offline=False).get_root().render()
 
 
+def test_two_plans_stand_on_two_sides_of_a_line(tmp_path):
+    frame = plan(
+        action_before=["redevelop", "convert"],
+        stack_before=[[{"site": 1, "use": "making", "from": 1, "to": 3, "gfa_m2": 2000.0}], []],
+        today_making=[2000.0, 0.0],
+    )
+    script = """
+      const m = upstairsMap, line = document.querySelector(".up-swipe");
+      const seen = [!line.hidden];
+      m.open(0);
+      seen.push([...document.querySelectorAll(".up-section h3")].map(h => h.textContent));
+      seen.push([...document.querySelectorAll(".up-floors")].map(list => list.innerText));
+      m.show("differs");
+      seen.push(line.hidden, m.parcels.map((_, i) => m.colour(i)), document.querySelector(".up-legend").innerText);
+      m.swipe(true);
+      return [...seen, document.querySelector(".up-legend").innerText];
+    """
+    answer, errors = look(drawn(frame, sides=("first <b>", "second")), tmp_path, script)
+    assert errors == []
+    swiping, heads, lists, hidden, colours, legend, again = answer["found"]
+    assert swiping and hidden and heads == ["first <b>", "second"]
+    assert "2,000" in lists[0] and "Homes" not in lists[0] and "800" in lists[1] and "1,200" in lists[1]
+    # As much floor area for other uses; nothing stands on either side, but what is done to the parcel differs.
+    assert colours == ["#E69F00", "#E69F00"]
+    assert re.search(r"the same\s+0", legend) and re.search(r"as much floor area\s+2", legend)
+    assert again.startswith("second: dominant use")
+
+
 def test_today_and_the_plan_on_two_sides_of_a_line(tmp_path):
     script = """
       upstairsMap.swipe(true);

@@ -14,7 +14,9 @@ from optimizer import StudyError
 from optimizer.compare import Comparison, read_plans
 from optimizer.outcomes import COMPARISON, write_comparison
 from tests.districts import USES, lots, solve, study
+from tests.geodata.test_maps import look_at
 
+FRAME_IDS = ["=1+1", "@b", "+{{ 6 * 7 }}", "-<b>{% raw %}"]
 FRAME = lots(4, columns=2, gfa_homes=480.0, storeys=2)
 
 
@@ -23,7 +25,7 @@ def folders(tmp_path_factory):
     """A plan, one under another rule, and the first once more; every parcel has a name that spreadsheets take for a formula."""
     place = tmp_path_factory.mktemp("plans")
     frame = FRAME.copy()
-    frame["id"] = ["=1+1", "@b", "+{{ 6 * 7 }}", "-<b>{% raw %}"]
+    frame["id"] = FRAME_IDS
     most = {"kind": "programme", "max_floor_area": 2400}
     stock = {"kind": "demolition", "max_share": 0.0}
     for name, rules in (("free", [most]), ("more", [most, stock]), ("again", [most])):
@@ -69,11 +71,31 @@ def test_tables_hold_no_formula(folders, tmp_path):
     assert all(row[1][0] == "'" and row[1][1] in "=@+-" for row in rows[1:])
 
 
-def test_names_are_shown_as_they_are(folders, tmp_path):
-    write_comparison(read_plans([folders / "free", folders / "more"]), tmp_path)
-    page = (tmp_path / "compare.html").read_text(encoding="utf-8").replace("\\u0026", "&")
-    assert "+&#123;&#123; 6 * 7 }}" in page and "+42" not in page
-    assert "&lt;b&gt;&#123;% raw %}" in page and "<b>{" not in page
+@pytest.mark.browser
+def test_the_map_shows_both_plans_and_what_differs(folders, tmp_path):
+    found = read_plans([folders / "free", folders / "more"])
+    write_comparison(found, tmp_path / "out", offline=True)
+    page = (tmp_path / "out/compare.html").read_text(encoding="utf-8")
+    script = """
+      const m = upstairsMap, seen = {};
+      m.show("differs");
+      m.data.parcels.id.forEach((id, i) => {
+        m.open(i);
+        const heads = [...document.querySelectorAll(".up-section h3")].map(h => h.textContent);
+        const same = m.colour(i) === m.views.differs.classes[0][1];
+        seen[id] = [heads, document.querySelector(".up-section h2").textContent, same];
+      });
+      return [seen, performance.getEntriesByType("resource").map(e => e.name)];
+    """
+    answer, errors = look_at(page, tmp_path, script)
+    assert errors == []
+    seen, fetched = answer["found"]
+    assert fetched == []
+    changed = set(found.changes["parcel_id"])
+    assert set(seen) == set(FRAME_IDS) and len(changed) > 0
+    for name, (heads, title, same) in seen.items():
+        assert heads[:2] == ["free", "more"] and title == f"Parcel {name}"
+        assert same == (name not in changed)
 
 
 def test_scores_of_different_kinds_are_not_compared(folders, tmp_path):
