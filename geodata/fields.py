@@ -28,6 +28,7 @@ from rasterio.warp import transform_bounds
 from rasterio.windows import Window
 
 from geodata.errors import GeodataError
+from geodata.language import ENGLISH, Language
 from geodata.rasters import corner_bounds
 
 FloatArray = NDArray[np.float64]
@@ -114,17 +115,19 @@ class Palette:
         return table[self.classes(values)]
 
 
-def palette_of(edges: Sequence[float], colours: Sequence[str], unit: str, title: str) -> Palette:
+def palette_of(
+    edges: Sequence[float], colours: Sequence[str], unit: str, title: str, language: Language = ENGLISH
+) -> Palette:
     """Return a palette whose labels are made from its edges ("55–60 dB(A)")."""
     text = [f"{edge:g}".replace("-", "−") for edge in edges]
-    between = [f"{low} to {high} {unit}" for low, high in pairwise(text)]
+    between = [language("{low} to {high} {unit}", low=low, high=high, unit=unit) for low, high in pairwise(text)]
     labels = (f"< {text[0]} {unit}", *between, f"≥ {text[-1]} {unit}")
     return Palette(tuple(float(edge) for edge in edges), tuple(colours), labels, unit, title)
 
 
-def noise_palette(title: str = "Noise") -> Palette:
+def noise_palette(title: str = "Noise", language: Language = ENGLISH) -> Palette:
     """Return classes of 5 dB from below 35 to 80 dB(A) and more."""
-    return palette_of(NOISE_EDGES, NOISE_COLOURS, "dB(A)", title)
+    return palette_of(NOISE_EDGES, NOISE_COLOURS, "dB(A)", title, language)
 
 
 def air_palette(limit: float, title: str, unit: str = "µg/m³") -> Palette:
@@ -140,7 +143,7 @@ def air_palette(limit: float, title: str, unit: str = "µg/m³") -> Palette:
     return palette_of([share * limit for share in AIR_SHARES], AIR_COLOURS, unit, f"{title} (limit {limit:g} {unit})")
 
 
-def change_palette(edges: Sequence[float], unit: str, title: str = "Change") -> Palette:
+def change_palette(edges: Sequence[float], unit: str, title: str = "Change", language: Language = ENGLISH) -> Palette:
     """Return classes symmetric about 0: blue for less, white within the smallest edge, orange for more.
 
     Parameters
@@ -150,7 +153,7 @@ def change_palette(edges: Sequence[float], unit: str, title: str = "Change") -> 
     """
     if len(edges) != 3 or not edges[0] > 0:
         raise GeodataError(f"edges = {tuple(edges)}: three above 0 are expected, such as (1, 3, 6)")
-    return palette_of([-edge for edge in reversed(edges)] + list(edges), CHANGE_COLOURS, unit, title)
+    return palette_of([-edge for edge in reversed(edges)] + list(edges), CHANGE_COLOURS, unit, title, language)
 
 
 def qgis_style(palette: Palette) -> str:

@@ -173,7 +173,9 @@ def plan_map(
     frame = plan if len(plan) < MANY else plan.set_geometry(_simpler(plan.geometry.to_numpy()))
     world = frame.to_crs(4326)
     west, south, east, north = (float(v) for v in world.total_bounds)
-    chart = folium.Map(location=[(south + north) / 2, (west + east) / 2], tiles=None, control_scale=True, zoom_start=16)
+    chart = folium.Map(
+        location=[(south + north) / 2, (west + east) / 2], tiles=None, control_scale=True, zoom_start=16, zoom_snap=0.5
+    )
     chart.default_js, chart.default_css = [], []
     colours, both = mpl.colormaps[RAMP], mpl.colormaps[TWO_WAYS]
     script = _file("plan.js")

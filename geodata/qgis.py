@@ -10,6 +10,7 @@ import math
 import re
 import uuid
 import zipfile
+import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -224,8 +225,8 @@ class MapLayer:
 
     @property
     def key(self) -> str:
-        """What the parts of a project call it."""
-        return re.sub(r"\W+", "_", f"{self.table}_{self.title}").lower()
+        """What the parts of a project call it; QGIS finds no layer by letters beyond ASCII."""
+        return f"{self.table}_{zlib.crc32(self.title.encode()):08x}"
 
     def source(self, file: str) -> str:
         """Return where its rows are, beside the project."""

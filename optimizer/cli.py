@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from rich.cells import cell_len, set_cell_size
 from rich.console import Console
 
 from geodata.browser import print_pdf
@@ -17,7 +18,7 @@ from geodata.errors import GeodataError
 from geodata.language import ENGLISH, LANGUAGES, Language, language
 from geodata.parcels import read_parcels
 from geodata.presets import presets
-from optimizer import __version__, screen
+from optimizer import __version__, listings, screen
 from optimizer.api import check as check_study
 from optimizer.api import solve as solve_study
 from optimizer.audit import audit_folder
@@ -93,7 +94,12 @@ Threads = Annotated[int | None, typer.Option(min=1, help="Threads of the solver;
 Offline = Annotated[
     bool, typer.Option("--offline", help="A map that asks no other host for anything: no street tiles.")
 ]
-Lang = Annotated[str, typer.Option("--lang", help=f"Language of map and report: {', '.join(LANGUAGES)}.")]
+Lang = Annotated[
+    str,
+    typer.Option(
+        "--lang", envvar="UPSTAIRS_LANG", help=f"Language of console, map and report: {', '.join(LANGUAGES)}."
+    ),
+]
 Quiet = Annotated[bool, typer.Option("--quiet", help="No progress, no tables; errors only.")]
 
 
@@ -124,7 +130,7 @@ def _solve(
     if study.polluted and measures(study) and study.parcels.file:
         # A plan that was searched for must not be lost to a raster that cannot be.
         grid_of(study, read_parcels(study.parcel_source()).frame.total_bounds)
-    with screen.progress(err, quiet) as report:
+    with screen.progress(err, quiet, words) as report:
         try:
             plan = solve_study(study, report=report, scheduler=scheduler)
         except InfeasibleError as error:
@@ -136,20 +142,21 @@ def _solve(
         write_plan(plan, folder, say, offline=offline, words=words)
     audit = audit_folder(folder)
     if not quiet:
-        screen.findings(out, plan.district.found.findings)
-        screen.summary(out, plan.result)
-        screen.rules(out, audit)
-        screen.illustrative(out, study.illustrative)
+        screen.findings(out, plan.district.found.findings, words)
+        screen.summary(out, plan.result, words)
+        screen.rules(out, audit, words)
+        screen.illustrative(out, study.illustrative, words)
     _faults(audit.faults, folder)
     if not quiet:
         if plan.result["interrupted"]:
-            out.print("Stopped by Ctrl-C; this is the best plan found until then.")
-        out.print(f"Audited: {len(audit.checks)} checks recomputed from the files agree.", highlight=False)
-        _said("Map:    ", folder / "map.html")
-        _said("Report: ", folder / "report.html")
+            out.print(words("Stopped by Ctrl-C; this is the best plan found until then."))
+        count = len(audit.checks)
+        out.print(words("Audited: {n} checks recomputed from the files agree.", n=count), highlight=False)
+        _said(words("Map"), folder / "map.html")
+        _said(words("Report"), folder / "report.html")
         rasters = sum(file.suffix == ".tif" for file in folder.iterdir())
         if rasters:
-            out.print(f"Rasters: {rasters} of noise and air in {folder}", highlight=False, markup=False, soft_wrap=True)
+            _said(words("Rasters"), words("{n} of noise and air in {folder}", n=rasters, folder=folder))
 
 
 def _written(study: Study, found: Diagnosis, folder: Path, offline: bool, words: Language) -> str:
@@ -188,11 +195,12 @@ def _placed(study: Study, parcels: str | None, table: str | None) -> Study:
 
 
 @app.command()
-def demo(quiet: Quiet = False) -> None:
+def demo(lang: Lang = "en", quiet: Quiet = False) -> None:
     """Solve the shipped example into ./upstairs-demo and say where the map is."""
+    words = language(lang)
     with ExitStack() as stack:
         folder = Path("upstairs-demo")
-        _solve(load_study(example_study("quanzhi", stack)), folder, quiet)
+        _solve(load_study(example_study("quanzhi", stack)), folder, quiet, words=words)
 
 
 @app.command()
@@ -215,8 +223,8 @@ def new(
     if parcels is not None:
         file, found, stands = write_from(folder, parcels, layer)
         screen.proposal(out, found, stands)
-        _said("Written:", file)
-        _said("Next:    read it, correct what is wrong, then: upstairs check", file)
+        _said("Written", file)
+        _said("Next", f"read it, correct what is wrong, then: upstairs check {file}")
         return
     file = write_new(folder, example, synthetic, seed)
     out.print(f"Written: {file}", highlight=False, markup=False, soft_wrap=True)
@@ -233,16 +241,17 @@ def new(
 
 
 @app.command()
-def check(study: StudyFile) -> None:
+def check(study: StudyFile, lang: Lang = "en") -> None:
     """Read, repair and validate; say what was found and changed; solve nothing."""
+    words = language(lang)
     district = check_study(study)
-    screen.findings(out, district.found.findings)
-    screen.district(out, district)
+    screen.findings(out, district.found.findings, words)
+    screen.district(out, district, words)
     screen.notes(out, district.around.notes)
     asked = load_study(study)
     if asked.polluted:
         grid_of(asked, district.parcels.total_bounds)
-    out.print("The study can be solved as far as reading can tell.")
+    out.print(words("The study can be solved as far as reading can tell."))
 
 
 @app.command()
@@ -273,16 +282,19 @@ def solve(
 
 
 @app.command()
-def audit(folder: PlanFolder) -> None:
+def audit(folder: PlanFolder, lang: Lang = "en") -> None:
     """Recompute every index and rule of a plan from its files alone."""
+    words = language(lang)
     found = audit_folder(folder)
-    out.print(screen.indices({"today": found.existing, "plan": found.indices}, "Today and planned"))
-    out.print(screen.scoreboard(found.existing, found.indices))
-    screen.rules(out, found)
+    states = {words("today"): found.existing, words("plan"): found.indices}
+    out.print(screen.indices(states, words("Today and planned"), words))
+    out.print(screen.scoreboard(found.existing, found.indices, words))
+    screen.rules(out, found, words)
     for note in found.notes:
         out.print(note, markup=False, highlight=False)
     _faults(found.faults, folder)
-    out.print(f"Score {found.objective:.5f} recomputed; everything agrees with result.json.", highlight=False)
+    score = f"{found.objective:.5f}"
+    out.print(words("Score {score} recomputed; everything agrees with result.json.", score=score), highlight=False)
 
 
 @app.command()
@@ -291,10 +303,10 @@ def rules(
 ) -> None:
     """List the rule families, or explain one: inequality, keys, an example that runs, sources."""
     if name is None:
-        screen.families(out)
+        listings.families(out)
     else:
         known_name(name, list(rule_kinds()), "rules NAME")
-        screen.family(out, name)
+        listings.family(out, name)
 
 
 @app.command("rulesets")
@@ -303,10 +315,10 @@ def show_rulesets(
 ) -> None:
     """List the rule sets, or show one: its rules, and every number with source and status."""
     if name is None:
-        screen.ruleset_list(out)
+        listings.ruleset_list(out)
     else:
         known_name(name, list(rulesets()), "rulesets NAME")
-        screen.ruleset(out, name)
+        listings.ruleset(out, name)
 
 
 @app.command("presets")
@@ -315,10 +327,10 @@ def show_presets(
 ) -> None:
     """List the presets of publishers' parcel data, or show one: what its columns mean, and what to know."""
     if name is None:
-        screen.preset_list(out)
+        listings.preset_list(out)
     else:
         known_name(name, presets(), "presets NAME")
-        screen.preset(out, presets()[name])
+        listings.preset(out, presets()[name])
 
 
 @app.command()
@@ -338,9 +350,9 @@ def compare(
     found = read_plans(folders)
     if folder is not None:
         write_comparison(found, folder, offline=offline, words=words)
-    screen.compared(out, found)
+    screen.compared(out, found, words)
     if folder is not None:
-        out.print(f"Map:     {folder / 'compare.html'}", highlight=False, markup=False, soft_wrap=True)
+        _said(words("Map"), folder / "compare.html")
 
 
 @app.command()
@@ -367,8 +379,8 @@ def price(
         write_prices(found, folder)
     if not quiet:
         screen.prices(out, found)
-        _said("Table:  ", folder / "prices.csv")
-        _said("Figure: ", folder / "tornado.png")
+        _said("Table", folder / "prices.csv")
+        _said("Figure", folder / "tornado.png")
 
 
 @app.command()
@@ -426,7 +438,7 @@ def frontier(
         _faults(audit_folder(place).faults, place)
     if not quiet:
         out.print(f"Audited: the {len(found.points)} plans agree with their files.", highlight=False)
-        _said("Page:   ", folder / "front.html")
+        _said("Page", folder / "front.html")
 
 
 def _wishes(given: list[str] | None) -> dict[str, float]:
@@ -483,9 +495,9 @@ def bench(
             write_bench(asked, found, folder)
         if not quiet:
             screen.ranking(out, ranking(found, asked), effects(found, asked))
-            _said("Table:  ", folder / "table.parquet")
+            _said("Table", folder / "table.parquet")
     if report is not None:
-        _said("Report: ", write_report(report))
+        _said("Report", write_report(report))
 
 
 @app.command()
@@ -507,8 +519,10 @@ def score(
         raise typer.Exit(1)
 
 
-def _said(what: str, file: Path) -> None:
-    out.print(f"{what} {file}", highlight=False, markup=False, soft_wrap=True)
+def _said(what: str, told: Path | str) -> None:
+    """Say what stands where, below one another."""
+    head = set_cell_size(f"{what}:", max(cell_len(what) + 1, 8))
+    out.print(f"{head} {told}", highlight=False, markup=False, soft_wrap=True)
 
 
 @app.command("map")
@@ -519,9 +533,10 @@ def draw_map(
     lang: Lang = "en",
 ) -> None:
     """Draw the map of a plan again."""
-    _said("Map:", redraw(folder, offline=offline, words=language(lang)))
+    words = language(lang)
+    _said(words("Map"), redraw(folder, offline=offline, words=words))
     if solid:
-        _said("3D: ", write_solid(folder, language(lang)))
+        _said("3D", write_solid(folder, words))
 
 
 @app.command()
@@ -533,10 +548,11 @@ def report(
     lang: Lang = "en",
 ) -> None:
     """Write the report of a plan again: a page for those who decide, tables and figures for those who check."""
-    page = rewrite_report(folder, language(lang))
-    _said("Report:", page)
+    words = language(lang)
+    page = rewrite_report(folder, words)
+    _said(words("Report"), page)
     if pdf:
-        _said("PDF:   ", print_pdf(page, page.with_suffix(".pdf")))
+        _said("PDF", print_pdf(page, page.with_suffix(".pdf")))
 
 
 @app.command()
@@ -555,7 +571,7 @@ def convert(
 ) -> None:
     """Write a plan as GeoParquet, GeoJSON, CSV, Shapefile or CityJSON, or its map for print at a scale as SVG or PNG."""
     for part in convert_plan(folder, file, layer=layer, scale=scale, shorten=shorten, words=language(lang)):
-        _said("Written:", part)
+        _said("Written", part)
 
 
 @app.command()

@@ -90,7 +90,7 @@ def write_plan(
         layers = plan.layers()
         write_geojson(frame, draft / "plan.geojson")
         tables = {"parcels": frame, **layers, "floors": plan.floors_frame(), **_around(plan)}
-        write_package(plan.study, tables, plan.result, draft / "plan.gpkg")
+        write_package(plan.study, tables, plan.result, draft / "plan.gpkg", words)
         (draft / "study.toml").write_text(tomli_w.dumps(plan.study.to_dict()), encoding="utf-8")
         (draft / "result.json").write_text(
             json.dumps(plain(plan.result), indent=2, ensure_ascii=False) + "\n", encoding="utf-8"

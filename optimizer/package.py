@@ -13,6 +13,7 @@ import numpy as np
 import pyproj
 
 from geodata.export import plain
+from geodata.language import ENGLISH, Language
 from geodata.maps import ACTIONS, EMPTY
 from geodata.package import Column, Layer, write_geopackage
 from geodata.qgis import (
@@ -31,6 +32,7 @@ from geodata.qgis import (
     single,
 )
 from optimizer.flows import along
+from optimizer.plan_maps import what_to_know
 
 if TYPE_CHECKING:
     from optimizer.study import Study
@@ -131,7 +133,13 @@ COLUMNS: dict[str, Column] = {
 """Of all layers, by name; those that are named after uses, linkages and layers come from the study."""
 
 
-def write_package(study: Study, tables: Mapping[str, gpd.GeoDataFrame], result: Mapping[str, Any], file: Path) -> None:
+def write_package(
+    study: Study,
+    tables: Mapping[str, gpd.GeoDataFrame],
+    result: Mapping[str, Any],
+    file: Path,
+    words: Language = ENGLISH,
+) -> None:
     """Write a plan's layers as a GeoPackage that QGIS opens as a finished map.
 
     Parameters
@@ -140,25 +148,31 @@ def write_package(study: Study, tables: Mapping[str, gpd.GeoDataFrame], result: 
         By layer, see `TITLES`; in one CRS, in metres.
     result : dict
         Of ``result.json``.
+    words : Language
+        Of titles, legends and sentences; names of layers and columns are the same in all.
     """
-    looks = {name: _looks(study, name, table) for name, table in tables.items()}
-    names = {**_named(study), **COLUMNS}
+    label = {use.name: inert(words(use.label), LONGEST_LABEL) for use in study.use_list}
+    looks = {name: _looks(study, name, table, words) for name, table in tables.items()}
+    own = {
+        name: Column(words(c.title), c.description and words(c.description), c.domain) for name, c in COLUMNS.items()
+    }
+    names = {**_named(study, label, words), **own}
     layers, aliases = {}, {}
     for name, table in tables.items():
         title, description, geometry = TITLES[name]
-        columns = {c: names.get(c) or _other(c) for c in table.columns if c != table.geometry.name}
+        columns = {c: names.get(c) or _other(c, words) for c in table.columns if c != table.geometry.name}
         aliases[name] = {key: column.title for key, column in columns.items()}
         styles = {style: qml(renderer, aliases[name]) for style, renderer in looks[name].items()}
-        layers[name] = Layer(table, title, description, _geometry(geometry), columns, styles)
+        layers[name] = Layer(table, words(title), words(description), _geometry(geometry), columns, styles)
     write_geopackage(
         layers,
         file,
         domains={
-            "action": {action: label for action, (label, _) in ACTIONS.items()},
-            "dominant_use": {use.name: inert(use.label, LONGEST_LABEL) for use in study.use_list} | {"": "No building"},
+            "action": {action: words(told) for action, (told, _) in ACTIONS.items()},
+            "dominant_use": label | {"": words("No building")},
         },
-        metadata=_metadata(study, result),
-        project=_project(study, tables, looks, aliases, result),
+        metadata=_metadata(study, result, words),
+        project=_project(study, tables, looks, aliases, result, words),
     )
 
 
@@ -166,47 +180,43 @@ def _geometry(name: str) -> Literal["Point", "LineString", "MultiPolygon"]:
     return "Point" if name == "Point" else "LineString" if name == "LineString" else "MultiPolygon"
 
 
-def _named(study: Study) -> dict[str, Column]:
+def _named(study: Study, label: Mapping[str, str], words: Language) -> dict[str, Column]:
     """Return columns that carry the name of a use, linkage or layer."""
-    label = {use.name: inert(use.label, LONGEST_LABEL) for use in study.use_list}
-    found = {f"gfa_{u}": Column(f"{told}: floor area (m²)") for u, told in label.items()}
-    found |= {
-        f"floors_{u}": Column(f"{told}: storeys", "Of new and converted buildings, and of kept parcels")
-        for u, told in label.items()
-    }
-    found |= {f"today_{u}": Column(f"{told}: floor area today (m²)") for u, told in label.items()}
+    found = {f"gfa_{u}": Column(words("{use}: floor area (m²)", use=told)) for u, told in label.items()}
+    of_storeys = words("Of new and converted buildings, and of kept parcels")
+    found |= {f"floors_{u}": Column(words("{use}: storeys", use=told), of_storeys) for u, told in label.items()}
+    found |= {f"today_{u}": Column(words("{use}: floor area today (m²)", use=told)) for u, told in label.items()}
     for link in study.linkage_list:
-        client, supplier = label[link.client], label[link.supplier]
-        found[along(link)] = Column(
-            f"{client} on {supplier} (m²)", "Floor area of the supplier that is drawn on over this edge"
-        )
+        title = words("{client} on {supplier} (m²)", client=label[link.client], supplier=label[link.supplier])
+        found[along(link)] = Column(title, words("Floor area of the supplier that is drawn on over this edge"))
     return found
 
 
-def _other(column: str) -> Column:
+def _other(column: str, words: Language) -> Column:
     """Return what is known of a column by its beginning."""
-    for start, told in (("layer_", "Layer {}"), ("background_", "Background of {}")):
+    for start, told in (("layer_", words("Layer {name}")), ("background_", words("Background of {name}"))):
         if column.startswith(start):
-            return Column(told.format(inert(column.removeprefix(start), LONGEST_LABEL)))
+            return Column(told.replace("{name}", inert(column.removeprefix(start), LONGEST_LABEL)))
     return Column(inert(column, LONGEST_LABEL))
 
 
-def _looks(study: Study, name: str, table: gpd.GeoDataFrame) -> dict[str, Element]:
+def _looks(study: Study, name: str, table: gpd.GeoDataFrame, words: Language) -> dict[str, Element]:
     """Return how a layer may be drawn, the first by default."""
-    uses = {use.name: (use.label, use.colour) for use in study.use_list}
-    all_uses = {**uses, "": ("No building", EMPTY)}
+    uses = {use.name: (words(use.label), use.colour) for use in study.use_list}
+    actions = {action: (words(told), colour) for action, (told, colour) in ACTIONS.items()}
+    all_uses = {**uses, "": (words("No building"), EMPTY)}
     if name == "parcels":
         return {
             "Plan": filled("dominant_use", all_uses),
             "Today": filled("today_dominant_use", all_uses),
-            "Change": filled("action", ACTIONS),
+            "Change": filled("action", actions),
         }
     if name == "floors":
         return {"Use": filled("use", uses, first="storey")}
     if name == "sites":
         drawn = {
             action: (label, Symbol("fill", colour, OUTLINE, 0.2, alpha=0.7))
-            for action, (label, colour) in ACTIONS.items()
+            for action, (label, colour) in actions.items()
         }
         return {"Action": categorised("action", drawn)}
     if name in ("flows", "flows_inside"):
@@ -214,11 +224,12 @@ def _looks(study: Study, name: str, table: gpd.GeoDataFrame) -> dict[str, Elemen
         most = max(float(table["served_m2"].max()) if len(table) else 0.0, 1.0)
         by = f"scale_linear(sqrt({quoted('served_m2')}), 0, {most**0.5!r}, 0.3, {WIDEST[kind]})"
         drawn = {
-            use: (f"by {label}", Symbol(kind, colour, OUTLINE, 1.2, by, 0.8)) for use, (label, colour) in uses.items()
+            use: (words("by {use}", use=label), Symbol(kind, colour, OUTLINE, 1.2, by, 0.8))
+            for use, (label, colour) in uses.items()
         }
         return {"Supplier": categorised("supplier_use", drawn)}
     if name == "walks":
-        return {"Flow": _street_look(study, table)}
+        return {"Flow": _street_look(study, table, words)}
     if name == "screens":
         return {"Screens": single(Symbol("fill", "#8A8A8A", OUTLINE))}
     size, colour = {"receptors_places": (3.0, "#D55E00"), "receptors_middles": (1.6, "#0072B2")}.get(
@@ -227,7 +238,7 @@ def _looks(study: Study, name: str, table: gpd.GeoDataFrame) -> dict[str, Elemen
     return {"Receptors": single(Symbol("marker", colour, width=size))}
 
 
-def _street_look(study: Study, table: gpd.GeoDataFrame) -> Element:
+def _street_look(study: Study, table: gpd.GeoDataFrame, words: Language) -> Element:
     """Return streets by how much floor is drawn on over them."""
     columns = [c for c in dict.fromkeys(along(link) for link in study.linkage_list) if c in table]
     quiet = Symbol("line", NO_FLOW, width=0.25)
@@ -236,10 +247,10 @@ def _street_look(study: Study, table: gpd.GeoDataFrame) -> Element:
         return single(quiet)
     most = round_up(float(total.max()))
     edges = [round_up(most * (k / CLASSES) ** 2) for k in range(1, CLASSES)] + [most]
-    classes = [(0.0, 0.0, "nothing", quiet)]
+    classes = [(0.0, 0.0, words("nothing"), quiet)]
     low = 0.0
     for k, high in enumerate(dict.fromkeys(edges), 1):
-        told = f"{low:,.0f} to {high:,.0f} m²"
+        told = words("{low} to {high} {unit}", low=f"{low:,.0f}", high=f"{high:,.0f}", unit="m²")
         classes.append((low, high, told, Symbol("line", "#333333", width=WIDEST["street"] * k / CLASSES)))
         low = high
     # A street with 0 lies in the first two classes; QGIS takes the first.
@@ -252,30 +263,33 @@ def _project(
     looks: Mapping[str, Mapping[str, Element]],
     aliases: Mapping[str, Mapping[str, str]],
     result: Mapping[str, Any],
+    words: Language,
 ) -> Project:
     def layer(name: str, style: str, title: str = "", **more: Any) -> list[MapLayer]:
         """Return a layer, where there is one."""
         if name not in tables:
             return []
         kind: Kind = {"MultiPolygon": "fill", "LineString": "line", "Point": "marker"}[TITLES[name][2]]  # type: ignore[assignment]
-        return [MapLayer(title or TITLES[name][0], name, kind, looks[name][style], aliases[name], **more)]
+        return [MapLayer(title or words(TITLES[name][0]), name, kind, looks[name][style], aliases[name], **more)]
 
+    flows = [TITLES[name][0] for name in ("flows", "flows_inside")]
+    plan, today, change, streets = words(PLAN), words(TODAY), words(CHANGE), words(STREETS)
     shown: dict[str, Any] = {"shown": True, "printed": True}
     groups = {
-        "Flows": [
+        words("Flows"): [
             *layer("flows_inside", "Supplier"),
             *layer("flows", "Supplier"),
-            *layer("walks", "Flow", STREETS, **shown),
+            *layer("walks", "Flow", streets, **shown),
         ],
-        "Plan": [
-            *layer("floors", "Use", "Ground floors by use", only='"storey" = 1'),
-            *layer("floors", "Use", "Floors by use, the highest on top"),
-            *layer("sites", "Action", "Building sites by action"),
-            *layer("parcels", "Change", CHANGE),
-            *layer("parcels", "Plan", PLAN, **shown),
+        words("Plan"): [
+            *layer("floors", "Use", words("Ground floors by use"), only='"storey" = 1'),
+            *layer("floors", "Use", words("Floors by use, the highest on top")),
+            *layer("sites", "Action", words("Building sites by action")),
+            *layer("parcels", "Change", change),
+            *layer("parcels", "Plan", plan, **shown),
         ],
-        "Today": layer("parcels", "Today", TODAY),
-        "Surroundings": [
+        words("Today"): layer("parcels", "Today", today),
+        words("Surroundings"): [
             *layer("receptors_places", "Receptors"),
             *layer("receptors_middles", "Receptors"),
             *layer("receptors_facades", "Receptors"),
@@ -290,14 +304,18 @@ def _project(
         pyproj.CRS(parcels.crs),
         (west - room, south - room, east + room, north + room),
         groups,
-        ABSTRACT,
-        " | ".join(filter(None, [study.attribution, "Plan: Upstairs"])),
-        [_proof(result), *warnings_of(study), f"Drawn {datetime.date.today():%d %B %Y}".replace(" 0", " ")],
+        words(ABSTRACT),
+        " | ".join(filter(None, [study.attribution, words("Plan: Upstairs")])),
+        [
+            _proof(result, words),
+            *what_to_know(study, words),
+            words("Drawn {date}", date=words.date(datetime.date.today())),
+        ],
         {
-            "Plan": [PLAN, STREETS],
-            "Today": [TODAY],
-            "Change": [CHANGE],
-            "Flows": [PLAN, "Flows between buildings", "Flows in buildings"],
+            words("Plan"): [plan, streets],
+            words("Today"): [today],
+            words("Change"): [change],
+            words("Flows"): [plan, *(words(title) for title in flows)],
         },
     )
 
@@ -309,22 +327,17 @@ def built(study: Study, parcels: gpd.GeoDataFrame) -> gpd.GeoDataFrame:
     return parcels[stands] if stands.any() else parcels
 
 
-def _proof(result: Mapping[str, Any]) -> str:
+def _proof(result: Mapping[str, Any], words: Language) -> str:
     """Return how good the plan is, in a sentence."""
     if result.get("objective") is None:
         return ""
-    gap = result.get("gap")
-    told = "unknown" if gap is None else f"{gap:.2%}"
-    return f"Score {result['objective']:.4f}, at most {result['bound']:.4f} possible (gap {told})"
+    score, bound = words.number(result["objective"], 4), words.number(result["bound"], 4)
+    gap = words.percent(result.get("gap"), 2)
+    told = words("{score}, at most {bound} possible (gap {gap})", score=score, bound=bound, gap=gap)
+    return f"{words('Score')} {told}"
 
 
-def warnings_of(study: Study) -> list[str]:
-    """Return what a reader must know first."""
-    said = study.illustrative
-    return [*study.notes, *([f"Illustrative, confirmed by nobody: {'; '.join(said)}."] if said else [])]
-
-
-def _metadata(study: Study, result: Mapping[str, Any]) -> dict[str, Any]:
+def _metadata(study: Study, result: Mapping[str, Any], words: Language) -> dict[str, Any]:
     """Return what is known of a plan, as schema.org has a data set."""
     from optimizer import __version__
 
@@ -334,11 +347,11 @@ def _metadata(study: Study, result: Mapping[str, Any]) -> dict[str, Any]:
     found: dict[str, Any] = plain(
         {
             "name": study.name,
-            "description": ABSTRACT,
+            "description": words(ABSTRACT),
             "dateCreated": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
             "creditText": study.attribution,
             "license": f"Of the sources: {study.attribution}" if study.attribution else "Not stated by the study",
-            "disclaimer": warnings_of(study),
+            "disclaimer": what_to_know(study, words),
             "creator": {"@type": "SoftwareApplication", "name": "Upstairs", "softwareVersion": __version__},
             "measurementTechnique": result.get("solver"),
             "variableMeasured": measured,

@@ -237,8 +237,7 @@ class Plan:
         )
         keys = zip(buildings["parcel_id"], buildings["site"], strict=True)
         buildings["storeys"] = [stacks.get(key, []) for key in keys]
-        edges = d.network.edges
-        walks = pd.DataFrame({"from_node": edges[:, 0], "to_node": edges[:, 1], "length_m": d.network.length})
+        walks = pd.DataFrame(self.walks_frame().drop(columns="geometry"))
         study = self.study
         receptors, screens = {}, []
         if study.polluted:
@@ -252,10 +251,15 @@ class Plan:
 
     def layers(self) -> dict[str, gpd.GeoDataFrame]:
         """Return building sites, streets and flows, as ``plan.gpkg`` holds them, in the working CRS."""
+        return {"sites": self.sites_frame(), **flows_of(self.evidence, self.walks_frame())}
+
+    def walks_frame(self) -> gpd.GeoDataFrame:
+        """Return the streets that people walk on as a table: ``from_node``, ``to_node``, ``length_m`` (m), working CRS."""
         network = self.district.network
-        ends = np.stack([network.xy[network.edges[:, 0]], network.xy[network.edges[:, 1]]], axis=1)
-        walks = gpd.GeoDataFrame(self.evidence.walks, geometry=shapely.linestrings(ends), crs=self.district.parcels.crs)
-        return {"sites": self.sites_frame(), **flows_of(self.evidence, walks)}
+        a, b = network.edges.T
+        table = pd.DataFrame({"from_node": a, "to_node": b, "length_m": network.length})
+        lines = shapely.linestrings(np.stack([network.xy[a], network.xy[b]], axis=1))
+        return gpd.GeoDataFrame(table, geometry=lines, crs=self.district.parcels.crs)
 
     def explore(self) -> folium.Map:
         """Return the plan as an interactive Folium map."""

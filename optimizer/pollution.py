@@ -22,6 +22,7 @@ import pandas as pd
 from scipy.spatial.distance import cdist
 
 from geodata.fields import Palette, change_palette, difference, noise_palette, palette_of, write_field
+from geodata.language import ENGLISH, Language
 from geodata.overlays import Overlay, overlay
 from geodata.plume import annual
 from geodata.propagation import transmission
@@ -83,6 +84,7 @@ MEASURES = (
 )
 FILES = tuple(m.stem + end + ending for m, end, ending in product(MEASURES, SUFFIXES.values(), ENDINGS))
 """Every name that a raster's files can have."""
+ANNUAL = "{air}, annual mean"
 LIMIT_NAMES = {"den": "Lden", "night": "Lnight", "night_hour": "in the loudest hour of the night, drawn on Lnight"}
 
 
@@ -294,43 +296,44 @@ def _tags(scene: Scene, measure: Measure) -> dict[str, str]:
     }
 
 
-def limits(study: Study, measure: Measure) -> dict[float, str]:
+def limits(study: Study, measure: Measure, words: Language = ENGLISH) -> dict[float, str]:
     """Return the limits that rules set on a measure, and what each is; a limit of another period is left out."""
     said: dict[float, list[str]] = {}
     for rule in study.rules:
         if rule.kind != measure.kind:
             continue
         for name, levels in (*rule.limits.items(), *rule.places.items()):
-            label = study.uses[name].label if name in study.uses else name
+            place = words(study.uses[name].label) if name in study.uses else name
             for key, limit in levels.items() if isinstance(levels, Mapping) else ():
                 if key in measure.limits:
-                    what = LIMIT_NAMES[key] if measure.kind == "noise" else f"{measure.label}, annual mean"
-                    text = f"{limit:g} {measure.unit}: limit at {label} ({what})"
+                    what = words(LIMIT_NAMES[key]) if measure.kind == "noise" else words(ANNUAL, air=measure.label)
+                    level = f"{limit:g} {measure.unit}"
+                    text = words("{level}: limit at {place} ({what})", level=level, place=place, what=what)
                     said.setdefault(float(limit), []).append(text)
     return {limit: "; ".join(dict.fromkeys(texts)) for limit, texts in sorted(said.items())}
 
 
-def palette(study: Study, measure: Measure, state: str) -> Palette:
+def palette(study: Study, measure: Measure, state: str, words: Language = ENGLISH) -> Palette:
     """Return how a raster is shown: levels in classes of 5 dB, air in shares of its limit, changes about 0."""
-    title = f"{measure.label}: {state}"
+    title = words("{measure}: {state}", measure=words(measure.label), state=words(state))
     if measure.kind == "noise":
-        return change_palette(CHANGES, "dB", title) if state == "change" else noise_palette(title)
+        return change_palette(CHANGES, "dB", title, words) if state == "change" else noise_palette(title, words)
     limit = min(limits(study, measure), default=measure.usual)
     # Rounded, since 0.03 times 10 is not 0.3 in binary.
     edges = [float(f"{share * limit:.6g}") for share in SHARES]
     return (
-        change_palette(edges[:3], measure.unit, title)
+        change_palette(edges[:3], measure.unit, title, words)
         if state == "change"
-        else palette_of(edges, BLUES, measure.unit, title)
+        else palette_of(edges, BLUES, measure.unit, title, words)
     )
 
 
-def overlays(study: Study, folder: Path) -> list[Overlay]:
+def overlays(study: Study, folder: Path, words: Language = ENGLISH) -> list[Overlay]:
     """Return the rasters of a folder as a map lays them over a plan, with limits as lines."""
     found = []
     for measure, (state, suffix) in product(MEASURES, SUFFIXES.items()):
         file = folder / f"{measure.stem}{suffix}.tif"
         if file.is_file():
-            lines = {} if state == "change" else limits(study, measure)
-            found.append(overlay(file, palette(study, measure, state), lines))
+            lines = {} if state == "change" else limits(study, measure, words)
+            found.append(overlay(file, palette(study, measure, state, words), lines))
     return found

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
-import json
 import math
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -12,25 +10,22 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
-import tomli_w
 from rich import box
+from rich.cells import cell_len
 from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from geodata.presets import presets
+from geodata.language import ENGLISH, Language
 from optimizer.files import percent
 from optimizer.indices import index_rows
 from optimizer.laws import MEASURES
-from optimizer.rules import Check, Rule, rule_kinds
-from optimizer.rulesets import MEANING, rulesets
+from optimizer.rules import Check
 from optimizer.solving import Progress, Report
-from optimizer.study import INTERNAL
 
 if TYPE_CHECKING:
     from geodata.detect import Proposal
-    from geodata.presets import Preset
     from geodata.repairs import Finding
     from optimizer.audit import Audit
     from optimizer.compare import Comparison
@@ -43,18 +38,19 @@ LINE_EVERY = 5.0
 """Seconds between plain lines while nothing but time moves on."""
 
 
-def _score(value: float) -> str:
-    return f"{value:.5f}" if math.isfinite(value) else "none yet"
+def _score(value: float, words: Language) -> str:
+    return f"{value:.5f}" if math.isfinite(value) else words("none yet")
 
 
-def _percent(value: float) -> str:
-    return f"{value:.2%}" if math.isfinite(value) else "none yet"
+def _percent(value: float, words: Language) -> str:
+    return f"{value:.2%}" if math.isfinite(value) else words("none yet")
 
 
 class _Board:
     """The latest progress as a table that counts time by itself."""
 
-    def __init__(self) -> None:
+    def __init__(self, words: Language) -> None:
+        self.words = words
         self.last: Progress | None = None
         self.at = time.monotonic()
 
@@ -62,19 +58,21 @@ class _Board:
         self.last, self.at = progress, time.monotonic()
 
     def __rich__(self) -> Table:
+        words = self.words
+        headings = (words("doing"), words("best plan"), words("bound"), words("gap"), words("elapsed"), words("left"))
         table = Table.grid(padding=(0, 2))
-        for heading in ("doing", "best plan", "bound", "gap", "elapsed", "left"):
-            table.add_column(heading, justify="left" if heading == "doing" else "right", no_wrap=True)
+        for number, heading in enumerate(headings):
+            table.add_column(heading, justify="right" if number else "left", no_wrap=True)
         if self.last is None:
-            table.add_row("reading parcels")
+            table.add_row(words("reading parcels"))
             return table
         p, since = self.last, time.monotonic() - self.at
-        table.add_row(*(Text(h, style="dim") for h in ("doing", "best plan", "bound", "gap", "elapsed", "left")))
+        table.add_row(*(Text(heading, style="dim") for heading in headings))
         table.add_row(
-            f"{p.job}: {p.phase}" if p.job else p.phase,
-            _score(p.incumbent),
-            _score(p.bound),
-            _percent(p.gap),
+            f"{p.job}: {words(p.phase)}" if p.job else words(p.phase),
+            _score(p.incumbent, words),
+            _score(p.bound, words),
+            _percent(p.gap, words),
             f"{p.seconds + since:.0f} s",
             f"{max(p.left - since, 0):.0f} s",
         )
@@ -82,12 +80,12 @@ class _Board:
 
 
 @contextmanager
-def progress(console: Console, quiet: bool) -> Iterator[Report | None]:
+def progress(console: Console, quiet: bool, words: Language = ENGLISH) -> Iterator[Report | None]:
     """Show progress while the block runs: live on a terminal, plain lines elsewhere, nothing when quiet."""
     if quiet:
         yield None
     elif console.is_terminal:
-        board = _Board()
+        board = _Board(words)
         with Live(board, console=console, refresh_per_second=4, transient=True):
             yield board.tell
     else:
@@ -98,9 +96,11 @@ def progress(console: Console, quiet: bool) -> Iterator[Report | None]:
             news = last is None or p.phase != last.phase or p.incumbent != last.incumbent
             if last is None or news or p.seconds - last.seconds >= LINE_EVERY:
                 told[p.job] = p
+                phase = words(p.phase)
                 console.print(
-                    f"{p.job + '  ' if p.job else ''}{p.seconds:7.1f} s  {p.phase:<24}  best {_score(p.incumbent):>8}  bound {_score(p.bound):>8}  "
-                    f"gap {_percent(p.gap):>8}  left {p.left:.0f} s",
+                    f"{p.job + '  ' if p.job else ''}{p.seconds:7.1f} s  {phase}{' ' * (24 - cell_len(phase))}  "
+                    f"{words('best')} {_score(p.incumbent, words):>8}  {words('bound')} {_score(p.bound, words):>8}  "
+                    f"{words('gap')} {_percent(p.gap, words):>8}  {words('left')} {p.left:.0f} s",
                     highlight=False,
                     markup=False,
                     soft_wrap=True,
@@ -121,84 +121,114 @@ def doing(console: Console, quiet: bool) -> Iterator[Callable[[str], None]]:
         yield lambda sentence: console.print(sentence, highlight=False, markup=False, soft_wrap=True)
 
 
-def _holds(c: Check) -> str:
+def _holds(c: Check, words: Language) -> str:
     if c.satisfied:
-        return "yes"
+        return words("yes")
     if c.price is None:
-        return f"NO, at {len(c.broken)}"
-    return f"missed by {c.missed:,.4g} {c.missed_unit}, costs {c.cost:.4f}"
+        return words("NO, at {n}", n=len(c.broken))
+    return words("missed by {n} {unit}, costs {cost}", n=f"{c.missed:,.4g}", unit=c.missed_unit, cost=f"{c.cost:.4f}")
 
 
-def findings(console: Console, found: Sequence[Finding]) -> None:
+def _whole(table: Table) -> Table:
+    """Return a table none of whose cells is cut short: what has no spaces, ids and Chinese, goes on in the next line."""
+    for column in table.columns:
+        column.overflow = "fold"
+    return table
+
+
+def findings(console: Console, found: Sequence[Finding], words: Language = ENGLISH) -> None:
     """Print what reading found and changed."""
     if not found:
-        console.print("Nothing had to be repaired.")
+        console.print(words("Nothing had to be repaired."))
         return
-    table = Table("finding", "parcels", "what", "what was done", title="Found while reading", title_justify="left")
+    heads = words("finding"), words("parcels"), words("what"), words("what was done")
+    table = Table(*heads, title=words("Found while reading"), title_justify="left")
     for f in found:
-        names = ", ".join(f.parcels[:4]) + (f" and {len(f.parcels) - 4} more" if len(f.parcels) > 4 else "")
-        table.add_row(*(Text(part) for part in (f.kind, names or "all", f.message, f.action)))
-    console.print(table)
+        names = ", ".join(f.parcels[:4])
+        if len(f.parcels) > 4:
+            names = words("{names} and {n} more", names=names, n=len(f.parcels) - 4)
+        table.add_row(*(Text(part) for part in (f.kind, names or words("all"), f.message, f.action)))
+    console.print(_whole(table))
 
 
-def district(console: Console, d: District) -> None:
+def district(console: Console, d: District, words: Language = ENGLISH) -> None:
     """Print the size of a district."""
-    table = Table("", "", show_header=False, title="District", title_justify="left")
+    table = Table("", "", show_header=False, title=words("District"), title_justify="left")
+    nodes, length = f"{len(d.network.xy):,}", f"{d.network.length.sum():,.0f}"
     rows = [
-        ("parcels", f"{len(d.parcels):,}"),
-        ("of them built, protected", f"{int(d.built.sum()):,}, {int(d.parcels['protected'].sum()):,}"),
-        ("building sites", f"{len(d.sites):,}"),
-        ("site area", f"{d.site_area.sum():,.0f} m²"),
-        *((f"floor area today, {use.label}", f"{d.existing[:, u].sum():,.0f} m²") for u, use in enumerate(d.uses)),
-        ("floor area today, total", f"{d.existing.sum():,.0f} m²"),
-        ("walking network", f"{len(d.network.xy):,} nodes, {d.network.length.sum():,.0f} m ({d.network.source})"),
-        ("doors that reach nothing", f"{len(d.network.unreached):,}"),
+        (words("parcels"), f"{len(d.parcels):,}"),
+        (words("of them built, protected"), f"{int(d.built.sum()):,}, {int(d.parcels['protected'].sum()):,}"),
+        (words("building sites"), f"{len(d.sites):,}"),
+        (words("site area"), f"{d.site_area.sum():,.0f} m²"),
+        *(
+            (words("floor area today, {use}", use=words(use.label)), f"{d.existing[:, u].sum():,.0f} m²")
+            for u, use in enumerate(d.uses)
+        ),
+        (words("floor area today, total"), f"{d.existing.sum():,.0f} m²"),
+        (words("walking network"), words("{n} nodes, {m} m ({source})", n=nodes, m=length, source=d.network.source)),
+        (words("doors that reach nothing"), f"{len(d.network.unreached):,}"),
     ]
     table.columns[1].justify = "right"
     for name, value in rows:
         table.add_row(Text(name), Text(value))
-    console.print(table)
+    console.print(_whole(table))
     unreached = d.sites["site_id"].iloc[d.network.unreached].tolist()
     if unreached:
-        console.print(f"No walk from: {', '.join(unreached[:12])}{' ...' if len(unreached) > 12 else ''}", markup=False)
+        named = f"{', '.join(unreached[:12])}{' ...' if len(unreached) > 12 else ''}"
+        console.print(words("No walk from: {names}", names=named), markup=False)
     for line in d.network.findings:
         console.print(line, markup=False, highlight=False)
 
 
-def summary(console: Console, result: dict[str, Any]) -> None:
+def summary(console: Console, result: dict[str, Any], words: Language = ENGLISH) -> None:
     """Print score, indices before and after, and rules."""
-    trivial = ", by the weights alone: there was no time to prove more" if result.get("bound_is_trivial") else ""
+    bound = f"{result['bound']:.5f}"
+    if result.get("bound_is_trivial"):
+        bound = words("{bound}, by the weights alone: there was no time to prove more", bound=bound)
     console.print(
-        f"Score {result['objective']:.5f}; no plan can exceed {result['bound']:.5f}{trivial}; gap {percent(result['gap'])} "
-        f"({result['status']}, {result['seconds']:.1f} s, {result['solver']})",
+        words(
+            "Score {score}; no plan can exceed {bound}; gap {gap} ({status}, {seconds} s, {solver})",
+            score=f"{result['objective']:.5f}",
+            bound=bound,
+            gap=percent(result["gap"]) if result["gap"] is not None else words("unknown"),
+            status=words(result["status"]),
+            seconds=f"{result['seconds']:.1f}",
+            solver=result["solver"],
+        ),
         highlight=False,
     )
-    console.print(indices({"today": result["existing"], "plan": result["indices"]}, "Today and planned"))
-    console.print(scoreboard(result["existing"], result["indices"]))
+    states = {words("today"): result["existing"], words("plan"): result["indices"]}
+    console.print(indices(states, words("Today and planned"), words))
+    console.print(scoreboard(result["existing"], result["indices"], words))
 
 
-def indices(states: Mapping[str, dict[str, Any]], title: str) -> Table:
+def indices(states: Mapping[str, dict[str, Any]], title: str, words: Language = ENGLISH) -> Table:
     """Return a table of the indices of some states of a district, a column each."""
-    table = Table("index", "unit", title=title, title_justify="left")
+    table = Table(words("index"), words("unit"), title=title, title_justify="left")
     for name in states:
         table.add_column(Text(name), justify="right")
     for label, unit, style, values in index_rows(list(states.values())):
-        table.add_row(Text(label), unit, *(format(value, style) for value in values))
-    return table
+        indent = label[: len(label) - len(label.lstrip())]
+        named = Text(indent + words(label.strip()))
+        table.add_row(named, words(unit), *(format(value, style) for value in values))
+    return _whole(table)
 
 
-def compared(console: Console, found: Comparison) -> None:
+def compared(console: Console, found: Comparison, words: Language = ENGLISH) -> None:
     """Print the indices of plans side by side, which uses moved, and what the gaps leave open."""
-    console.print(indices({plan.name: plan.result["indices"] for plan in found.plans}, "Plans"))
-    table = Table("plan", "use", title=f"Floor area against {found.plans[0].name}, m²", title_justify="left")
-    for heading in ("before", "after", "gained", "lost"):
+    first = found.plans[0].name
+    console.print(indices({plan.name: plan.result["indices"] for plan in found.plans}, words("Plans"), words))
+    title = words("Floor area against {plan}, m²", plan=first)
+    table = Table(words("plan"), words("use"), title=Text(title), title_justify="left")
+    for heading in (words("before"), words("after"), words("gained"), words("lost")):
         table.add_column(heading, justify="right")
     for row in found.moves.itertuples():
         table.add_row(Text(row.plan), Text(row.use), *(f"{value:,.0f}" for value in row[3:]))
-    console.print(table)
+    console.print(_whole(table))
     for plan in found.plans[1:]:
-        count = int((found.changes["plan"] == plan.name).sum())
-        console.print(f"{count:,} parcels differ between {found.plans[0].name} and {plan.name}.", highlight=False)
+        count = f"{int((found.changes['plan'] == plan.name).sum()):,}"
+        said = words("{n} parcels differ between {a} and {b}.", n=count, a=first, b=plan.name)
+        console.print(said, highlight=False, markup=False)
     notes(console, found.sentences)
 
 
@@ -224,7 +254,7 @@ def prices(console: Console, found: Prices) -> None:
             "" if item.marginal is None else f"{item.marginal:+.5f}",
             item.verdict,
         )
-    console.print(table)
+    console.print(_whole(table))
     notes(
         console,
         [
@@ -251,7 +281,7 @@ def front(console: Console, found: Front) -> None:
         gap = f"{(point.bound - share) / share:.2%}" if share > 0 else "unknown"
         best = f"{found.axes[main].name} {found.told(main, point.bound)}"
         table.add_row(f"{number}{' knee' if number - 1 == found.knee else ''}", *cells, best, gap)
-    console.print(table)
+    console.print(_whole(table))
     notes(console, found.sentences)
 
 
@@ -272,7 +302,7 @@ def ranking(console: Console, ranked: pd.DataFrame, effects: pd.DataFrame) -> No
             ranked_at,
             "" if effect is None else f"{effect.least_share:+.2%} to {effect.most_share:+.2%}",
         )
-    console.print(table)
+    console.print(_whole(table))
     notes(
         console,
         [
@@ -286,22 +316,22 @@ def ranking(console: Console, ranked: pd.DataFrame, effects: pd.DataFrame) -> No
     )
 
 
-def scoreboard(before: dict[str, Any], after: dict[str, Any]) -> Table:
+def scoreboard(before: dict[str, Any], after: dict[str, Any], words: Language = ENGLISH) -> Table:
     """Return the four laws today and in the plan, each with what it says."""
-    table = Table(title="Four laws", title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1), pad_edge=False)
-    table.add_column("measure", no_wrap=True)
-    for heading in ("today", "plan"):
+    table = Table(title=words("Four laws"), title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1), pad_edge=False)
+    table.add_column(words("measure"), no_wrap=True)
+    for heading in (words("today"), words("plan")):
         table.add_column(heading, justify="right", no_wrap=True)
-    table.add_column("unit", no_wrap=True)
-    table.add_column("what it says")
+    table.add_column(words("unit"), no_wrap=True)
+    table.add_column(words("what it says"))
     last = ""
     for m in MEASURES:
         if m.law != last:
-            table.add_row(Text(m.law.replace("_", " "), style="bold"))
+            table.add_row(Text(words(m.law.replace("_", " ")), style="bold"))
             last = m.law
-        old, new = (group["laws"][m.law][m.key] for group in (before, after))
-        table.add_row(f"  {m.label}", format(old, m.style), format(new, m.style), m.unit, Text(m.sentence))
-    return table
+        old, new = (format(group["laws"][m.law][m.key], m.style) for group in (before, after))
+        table.add_row(f"  {words(m.label)}", old, new, words(m.unit), Text(words(m.sentence)))
+    return _whole(table)
 
 
 def notes(console: Console, said: Sequence[str]) -> None:
@@ -310,117 +340,11 @@ def notes(console: Console, said: Sequence[str]) -> None:
         console.print(sentence, markup=False, highlight=False, soft_wrap=True)
 
 
-def illustrative(console: Console, said: Sequence[str]) -> None:
+def illustrative(console: Console, said: Sequence[str], words: Language = ENGLISH) -> None:
     """Print which numbers nobody confirmed."""
     if said:
-        console.print(
-            f"Illustrative, confirmed by nobody: {'; '.join(said)}.", markup=False, highlight=False, soft_wrap=True
-        )
-
-
-def families(console: Console) -> None:
-    """Print every rule family with its sentence."""
-    table = Table("rule", "what it asks", title="Rule families", title_justify="left")
-    for kind, family in rule_kinds().items():
-        table.add_row(kind, Text(_paragraphs(family)[0]))
-    console.print(table)
-    console.print("upstairs rules NAME prints a family's inequality, keys, an example and sources.", highlight=False)
-
-
-def family(console: Console, kind: str) -> None:
-    """Print a rule family: sentence, inequality, keys, an example that runs, sources."""
-    found = rule_kinds()[kind]
-    sentence, *rest = _paragraphs(found)
-    console.print(f"{kind}: {sentence}", style="bold", markup=False, highlight=False)
-    for paragraph in rest:
-        console.print(f"\n{paragraph}", markup=False, highlight=False)
-    table = Table("key", "default", "what it is", title="Keys", title_justify="left")
-    for name, item in found.model_fields.items():
-        if name not in INTERNAL:
-            default = "required" if item.is_required() else json.dumps(item.get_default(call_default_factory=True))
-            table.add_row(name, Text("none" if default == "null" else default), Text(item.description or ""))
-    console.print()
-    console.print(table)
-    if found.example:
-        console.print("Example, for any study with the shipped uses (upstairs new DIR --synthetic 40 makes one):\n")
-        console.print(f"[[rules]]\n{found.example}\n", markup=False, highlight=False, soft_wrap=True)
-
-
-def _paragraphs(family: type[Rule]) -> list[str]:
-    """Return the paragraphs of a family's docstring, each on one line; what is set in stays as written."""
-    parts = (inspect.getdoc(family) or "").split("\n\n")
-    return [part if part.startswith(" ") else " ".join(part.split()) for part in parts]
-
-
-def ruleset_list(console: Console) -> None:
-    """Print every rule set with its sentence."""
-    table = Table("rule set", "what it is", "numbers", title="Rule sets", title_justify="left")
-    for name, found in rulesets().items():
-        count = {s: sum(n.status == s for n in found.numbers.values()) for s in MEANING}
-        told = ", ".join(f"{k} {status}" for status, k in count.items() if k)
-        table.add_row(name, Text(f"{found.title}. {found.summary} {found.caution}".strip()), told)
-    console.print(table)
-    _statuses(console)
-
-
-def ruleset(console: Console, name: str) -> None:
-    """Print a rule set: its rules, and each number with source and status."""
-    found = rulesets()[name]
-    console.print(f"{name}: {found.title}", style="bold", markup=False, highlight=False)
-    console.print(found.summary, markup=False, highlight=False)
-    if found.caution:
-        console.print(f"Caution: {found.caution}", style="yellow", markup=False, highlight=False)
-    console.print("\nNumbers:", highlight=False)
-    for key, n in found.numbers.items():
-        status = "M, illustrative" if n.illustrative else n.status
-        console.print(f"  {key} = {n.value:,g} {n.unit} [{status}]: {n.meaning}", markup=False, highlight=False)
-        console.print(f"      {n.source}", markup=False, highlight=False, soft_wrap=True, style="dim")
-    _statuses(console)
-    for title, items in (
-        ("Uses that a study may map to its own (roles)", found.roles.items()),
-        ("Places that a study may set (places)", ((k, f"{p.where}   {p.meaning}") for k, p in found.places.items())),
-    ):
-        if items:
-            console.print(f"\n{title}:", highlight=False)
-            for key, text in items:
-                console.print(f"  {key} = {text}", markup=False, highlight=False, soft_wrap=True)
-    console.print("\nRules:", highlight=False)
-    console.print(tomli_w.dumps({"rules": found.rules}), markup=False, highlight=False, soft_wrap=True)
-    console.print(f'In a study:\n\n[[rulesets]]\nname = "{name}"\n', markup=False, highlight=False)
-
-
-def preset_list(console: Console) -> None:
-    """Print every preset with its publisher."""
-    table = Table("preset", "data", "publisher", title="Presets of parcel data", title_justify="left")
-    for name, found in presets().items():
-        table.add_row(name, Text(found.title), Text(found.publisher))
-    console.print(table)
-    console.print(
-        "upstairs presets NAME shows one; upstairs new DIR --from FILE finds the one that fits.", highlight=False
-    )
-
-
-def preset(console: Console, found: Preset) -> None:
-    """Print a preset: source, notes, and what a study takes from it."""
-    console.print(f"{found.name}: {found.title}", style="bold", markup=False, highlight=False)
-    published = f"published in {found.published_crs}" if found.published_crs else ""
-    for line in (found.publisher, found.source, found.licence, published):
-        if line:
-            console.print(line, markup=False, highlight=False, soft_wrap=True)
-    console.print("\nKnow that:", highlight=False)
-    notes(console, [f"  {note}" for note in found.notes])
-    one = f" and one of {', '.join(found.detect['any'])}" if "any" in found.detect else ""
-    console.print(f"\nRecognised by: {', '.join(found.detect['all'])}{one}", markup=False, highlight=False)
-    console.print("\nIt stands for:\n", highlight=False)
-    console.print(tomli_w.dumps({"parcels": found.parcels}), markup=False, highlight=False, soft_wrap=True)
-    if found.optional:
-        console.print("And, where the data have these columns:\n", highlight=False)
-        console.print(tomli_w.dumps({"parcels": found.optional}), markup=False, highlight=False, soft_wrap=True)
-    console.print(
-        f'In a study, which may say any of this otherwise:\n\n[parcels]\nfile = "..."\npreset = "{found.name}"\n',
-        markup=False,
-        highlight=False,
-    )
+        told = words("Illustrative, confirmed by nobody: {said}.", said="; ".join(said))
+        console.print(told, markup=False, highlight=False, soft_wrap=True)
 
 
 def proposal(console: Console, found: Proposal, stands: Today) -> None:
@@ -432,7 +356,7 @@ def proposal(console: Console, found: Proposal, stands: Today) -> None:
         told = ", ".join(guess.value) if isinstance(guess.value, list) else str(guess.value or "")
         told = told if len(told) < 60 else f"{told[:56].rsplit(',', 1)[0]}, ... ({len(guess.value)})"
         table.add_row(guess.key, Text(told), Text(guess.confidence, styles[guess.confidence]), Text(guess.reason))
-    console.print(table)
+    console.print(_whole(table))
     if found.preset:
         console.print(
             f"Preset: {found.preset.name}, {found.preset.title}", markup=False, highlight=False, soft_wrap=True
@@ -448,29 +372,23 @@ def proposal(console: Console, found: Proposal, stands: Today) -> None:
         console.print(f"Read so, {stands.floor_area:,.0f} m² of floor stand there today.", highlight=False)
 
 
-def _statuses(console: Console) -> None:
-    for status, meaning in MEANING.items():
-        if status != "own":
-            console.print(f"  {status}  {meaning}", markup=False, highlight=False)
-
-
-def rules(console: Console, audit: Audit) -> None:
+def rules(console: Console, audit: Audit, words: Language = ENGLISH) -> None:
     """Print what every rule made of a plan, at the place where it binds most."""
-    table = Table("rule", "where it binds most", title="Rules", title_justify="left")
-    table.add_column("value", justify="right")
-    table.add_column("limit", justify="right")
-    table.add_column("unit")
-    table.add_column("places", justify="right")
-    table.add_column("holds")
+    table = Table(words("rule"), words("where it binds most"), title=words("Rules"), title_justify="left")
+    table.add_column(words("value"), justify="right")
+    table.add_column(words("limit"), justify="right")
+    table.add_column(words("unit"))
+    table.add_column(words("places"), justify="right")
+    table.add_column(words("holds"))
     for c in audit.checks:
-        sign = "at most" if c.sense == "<=" else "at least"
+        value, limit = (f"{v:,.4g}" if abs(v) < 1000 else f"{v:,.0f}" for v in (c.value, c.limit))
         table.add_row(
-            Text(f"{c.name} (illustrative)" if c.illustrative else c.name),
+            Text(words("{name} (illustrative)", name=c.name) if c.illustrative else c.name),
             Text(c.scope),
-            f"{c.value:,.4g}" if abs(c.value) < 1000 else f"{c.value:,.0f}",
-            f"{sign} {c.limit:,.4g}" if abs(c.limit) < 1000 else f"{sign} {c.limit:,.0f}",
+            value,
+            words("at most {n}", n=limit) if c.sense == "<=" else words("at least {n}", n=limit),
             c.unit,
             f"{c.places:,}",
-            _holds(c),
+            _holds(c, words),
         )
-    console.print(table)
+    console.print(_whole(table))

@@ -21,8 +21,9 @@ from geodata.language import ENGLISH, Language
 from geodata.maps import EMPTY
 from geodata.qgis import inert, round_down
 from optimizer.errors import StudyError
-from optimizer.package import built, warnings_of
+from optimizer.package import built
 from optimizer.plan_figures import INK, hatch_of, parcels_by_use
+from optimizer.plan_maps import what_to_know
 from optimizer.study import Study
 
 MM = 1 / 25.4
@@ -75,7 +76,7 @@ def write_sheet(
     texts = [
         study.name,
         study.attribution,
-        *warnings_of(study),
+        *what_to_know(study, words),
         *(words(u.label) for u in study.use_list),
         words("No building"),
     ]
@@ -94,7 +95,7 @@ def write_sheet(
     uses = study.use_list
     columns = max(1, int((width - 2 * MARGIN) // ENTRY))
     notes = textwrap.wrap(
-        inert(" ".join(warnings_of(study))), int((width - 2 * MARGIN) / (NOTE * LETTER)), max_lines=NOTES
+        inert(" ".join(what_to_know(study, words))), int((width - 2 * MARGIN) / (NOTE * LETTER)), max_lines=NOTES
     )
     foot = LINE * -(-(len(uses) + 1) // columns) + 3.0 * len(notes) + 19.0
     height = down + HEAD + foot

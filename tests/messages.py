@@ -1,4 +1,4 @@
-"""Every message that people read in a map or report, found in the sources that say them."""
+"""Every message that people read on the console, in a map or a report, found in the sources that say them."""
 
 import ast
 import re
@@ -7,16 +7,22 @@ from pathlib import Path
 from geodata.maps import ACTIONS, BY_CHOICE
 from optimizer.indices import index_rows
 from optimizer.laws import MEASURES
+from optimizer.package import ABSTRACT, CHANGE, COLUMNS, PLAN, STREETS, TITLES, TODAY
+from optimizer.pollution import ANNUAL, LIMIT_NAMES, SUFFIXES
+from optimizer.pollution import MEASURES as MEASURES_OF_POLLUTION
 from optimizer.uses import default_uses
 
 ROOT = Path(__file__).resolve().parents[1]
 
 
 def _called(file: Path, names: set[str]) -> set[str]:
-    """Texts that a Python file gives to a function of one of some names, its choices among them."""
+    """Texts that a Python file gives to a function or method of one of some names, its choices among them."""
     found = set()
     for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
-        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in names and node.args:
+        if not isinstance(node, ast.Call) or not node.args:
+            continue
+        name = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", None)
+        if name in names:
             for part in ast.walk(node.args[0]):
                 if isinstance(part, ast.Constant) and isinstance(part.value, str):
                     found.add(part.value)
@@ -25,7 +31,8 @@ def _called(file: Path, names: set[str]) -> set[str]:
 
 def messages() -> set[str]:
     """All messages in English."""
-    found = {"unknown", *BY_CHOICE}
+    found = {"unknown", "optimal", "feasible", *BY_CHOICE}
+    found |= _called(ROOT / "optimizer/solving.py", {"tell"})
     for file in [*(ROOT / "optimizer").glob("*.py"), *(ROOT / "geodata").glob("*.py")]:
         found |= _called(file, {"words", "language", "w"})
     script = (ROOT / "geodata/page/plan.js").read_text(encoding="utf-8")
@@ -47,4 +54,13 @@ def messages() -> set[str]:
     }
     for label, unit, _, _ in index_rows([state]):
         found |= {label.strip(), unit}
+    found |= (
+        {m.label for m in MEASURES_OF_POLLUTION if m.kind == "noise"}
+        | set(LIMIT_NAMES.values())
+        | set(SUFFIXES)
+        | {ANNUAL}
+    )
+    found |= {text for title, description, _ in TITLES.values() for text in (title, description)}
+    found |= {text for c in COLUMNS.values() for text in (c.title, c.description) if text}
+    found |= {ABSTRACT, PLAN, TODAY, CHANGE, STREETS}
     return found | {use["label"] for use in default_uses().values()}

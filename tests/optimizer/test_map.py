@@ -5,7 +5,8 @@ import re
 
 import pytest
 
-from optimizer.files import redraw
+from optimizer.files import redraw, rewrite_report
+from tests.contrast import FAINT
 from tests.geodata.test_maps import look_at
 
 pytestmark = pytest.mark.browser
@@ -52,6 +53,18 @@ def test_sections_are_the_stacks_and_totals_are_the_results(plan_folder, tmp_pat
         _, _, count, area = totals[view][-1]
         assert int(count) == len(features)
         assert int(area.replace(",", "")) == pytest.approx(result[state]["density"]["floor_area_m2"], abs=1)
+
+
+def test_text_stands_out_from_what_is_behind_it(plan_folder, tmp_path):
+    # One that must be found, or the others prove nothing.
+    faint = """const p = document.body.appendChild(document.createElement("p"));
+      p.textContent = "faint"; p.style.cssText = "position: fixed; color: #999";"""
+    open_all = "upstairsMap.open(0); document.querySelectorAll('.up-tick input').forEach(box => box.click());"
+    for page, first in ((redraw(plan_folder, offline=True), open_all), (rewrite_report(plan_folder), "")):
+        answer, errors = look_at(page.read_text(encoding="utf-8"), tmp_path, first + faint + FAINT)
+        assert errors == []
+        looked, found = answer["found"]
+        assert looked > 50 and [text for text, *_ in found] == ["faint"]
 
 
 def _data(page):

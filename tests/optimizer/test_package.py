@@ -1,6 +1,7 @@
 """plan.gpkg: floors against the result, what its tables say, and the project as QGIS itself opens it."""
 
 import json
+import re
 import sqlite3
 import subprocess
 from contextlib import closing
@@ -12,7 +13,9 @@ import pyogrio
 import pytest
 
 import optimizer
+from geodata.language import language
 from optimizer.audit import audit_folder
+from optimizer.files import write_plan
 from tests.conftest import qgis_python
 from tests.districts import USES
 from tests.optimizer.conftest import HOSTILE, solved
@@ -206,6 +209,22 @@ def test_qgis_opens_the_project(plan_folder, tmp_path):
     assert found["styles"]["parcels"] == ["Change", "Plan", "Today"]
     assert found["alone"]["parcels"]["values"] == plan["values"]
     assert all(found["alone"][name]["values"] for name in ("floors", "flows", "flows_inside", "sites", "walks"))
+
+
+@pytest.mark.qgis
+def test_qgis_shows_it_in_chinese(tmp_path):
+    asked, frame = solved()
+    folder = write_plan(optimizer.solve(asked, frame), tmp_path / "plan", words=language("zh"))
+    found, _ = opened(folder, tmp_path)
+    assert (found["read"], found["error"], found["exported"]) == (True, "", 0)
+    ours = {*asked.uses, *(use["label"] for use in USES.values()), "Test", "JSON", "m", "x", "y", "fid"}
+    layers = {name: item for group in found["groups"].values() for name, _, item in group}
+    told = [*found["groups"], *found["themes"], *layers]
+    for item in layers.values():
+        assert item["valid"]
+        told += [title for column, title in item["aliases"].items() if column != "fid"]
+        told += [v[1] if isinstance(v[1], str) else v[2] for v in item["values"]]
+    assert not [text for text in told if set(re.findall("[A-Za-z]+", text)) - ours]
 
 
 @pytest.mark.qgis
