@@ -142,7 +142,8 @@ def plan_map(
     plan : GeoDataFrame
         One row a parcel: ``parcel_id``, ``action``, ``floors``, ``far``, ``max_far``, ``zone``, ``dominant_use``,
         ``today_dominant_use``, ``mix`` (0 to 1), ``gfa_<use>`` and ``today_<use>`` (m²) and ``stack``, a list of
-        ``site``, ``use``, ``from``, ``to``, ``gfa_m2`` from the ground up; ``block_mix`` (0 to 1) where blocks are known. Any CRS.
+        ``site``, ``use``, ``from``, ``to``, ``gfa_m2`` from the ground up; ``block_mix`` (0 to 1) where blocks are known,
+        ``shadow_price`` (score) and ``site_area`` (m²) where prices are. Any CRS.
     uses : sequence of UseStyle
     title, attribution : str
     facts : sequence of (label, value) or (label, today, plan)
@@ -275,6 +276,8 @@ def _columns(
         "max_far": rounded("max_far", 3),
         "mix": rounded("mix", 3),
         "block": rounded("block_mix", 3),
+        "price": rounded("shadow_price", 6),
+        "site": rounded("site_area", 1),
         "zone": ["" if plain(v) is None else str(v) for v in world["zone"]],
         "dominant": [number.get(use, -1) for use in world["dominant_use"]],
         "dominant_today": [number.get(use, -1) for use in world["today_dominant_use"]],

@@ -113,7 +113,7 @@ def solve_district(
         raise InfeasibleError("\n  ".join(found.sentences), found) from None
     with undisturbed():
         action, floors = read_solution(problem.model, solution.x)
-        plan = Plan(study, district, action, floors, {})
+        plan = Plan(study, district, action, floors, {}, solution.shadow_prices)
         plan.result.update(_result(plan, solution, time.monotonic() - started))
         return plan
 

@@ -217,13 +217,28 @@ class Master:
         action[self.upper[self.actions] <= 0] = -np.inf
         must = a.lower[self.actions] > 0
         action[~must & must.any(axis=0)] = -np.inf
-        least = np.where(a.row_lower[self.problem.model.one_action] > 0, -np.inf, 0.0)
-        bound += float(np.maximum(action.max(axis=0), least).sum())
+        bound += float(np.maximum(action.max(axis=0), self._cleared()).sum())
         return Priced(bound, p, value, inside, action)
 
     def reduced(self, prices: Floats) -> Floats:
         """Return each column's cost less the prices of its rows, shape (columns,)."""
         return np.asarray(self.arrays.cost - self._transposed @ prices)
+
+    def _cleared(self) -> Floats:
+        """Return the value of clearing each parcel, shape (P,): 0, or minus infinity where it cannot be."""
+        return np.where(self.arrays.row_lower[self.problem.model.one_action] > 0, -np.inf, 0.0)
+
+    def shadow_prices(self) -> Floats | None:
+        """Return by how much less than the bound any plan scores that leaves a parcel empty, model units, shape (P,).
+
+        A parcel that must keep its building has what it adds to the bound. None before prices are known.
+        """
+        if self.priced is None:
+            return None
+        cleared = self._cleared()
+        kept = np.maximum(self.priced.action[0], cleared)
+        empty = np.where(self.problem.district.built, 0.0, kept)
+        return np.asarray(np.maximum(self.priced.action.max(axis=0), cleared) - empty)
 
     def _moved(self, prices: Floats) -> Floats:
         """Return prices of the right sign at which nothing without bound gains."""

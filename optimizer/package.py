@@ -101,6 +101,9 @@ COLUMNS: dict[str, Column] = {
     "protected": Column("Protected", "Whether today's building must stay"),
     "year": Column("Year built"),
     "storeys_today": Column("Storeys today"),
+    "shadow_price": Column(
+        "Shadow price (score)", "No plan that leaves the parcel empty scores more than the bound less this"
+    ),
     "storey": Column("Storey", "1 is the ground floor"),
     "use": Column("Use", "", "dominant_use"),
     "from_m": Column("Height from (m)", "Lower end of the storey above ground"),

@@ -44,6 +44,8 @@ class Plan:
         New or converted floors; 0 where kept.
     result : dict
         What ``result.json`` holds (see design, section 4).
+    shadow_prices : ndarray, shape (P,), or None
+        By how much less than the bound any plan scores that leaves a parcel empty; None where no prices proved it.
     """
 
     study: Study
@@ -51,6 +53,7 @@ class Plan:
     action: np.ndarray
     floors: Ints
     result: dict[str, Any]
+    shadow_prices: Floats | None = None
 
     @cached_property
     def plate(self) -> Floats:
@@ -138,7 +141,7 @@ class Plan:
         height = np.zeros(count)
         np.maximum.at(height, p, self.floors @ d.storey_height)
         height = np.where(kept, _kept_floors(d, each_site=True) @ d.storey_height, height)
-        facts = d.parcels
+        facts, prices = d.parcels, self.shadow_prices
         return gpd.GeoDataFrame(
             {
                 "parcel_id": facts["parcel_id"],
@@ -160,6 +163,8 @@ class Plan:
                 **{c: facts[c] for c in facts if c.startswith("layer_")},
                 **{f"today_{n}": d.existing[:, u].round(6) for u, n in enumerate(names)},
                 "today_dominant_use": dominant(d.existing, names),
+                # Rounded down: what is said of it stays true.
+                **({} if prices is None else {"shadow_price": np.floor(prices * 1e6) / 1e6}),
             },
             geometry=facts.geometry.to_numpy(),
             crs=facts.crs,

@@ -125,6 +125,8 @@ class Solution:
     solver : str
     interrupted : bool
         Whether Ctrl-C ended it.
+    shadow_prices : ndarray, shape (P,), or None
+        By how much less than the bound any plan scores that leaves a parcel empty; None where no prices proved it.
     """
 
     x: Floats
@@ -133,6 +135,7 @@ class Solution:
     seconds: float
     solver: str
     interrupted: bool
+    shadow_prices: Floats | None = None
 
 
 class _Run:
@@ -148,6 +151,7 @@ class _Run:
         self.phase = ""
         self.relaxation = Relaxation(problem, self.threads, problem.tolerance)
         self.needed: set[int] = set()
+        self.search: Decomposition | None = None
 
     def tell(self, phase: str | None = None) -> None:
         self.phase = phase or self.phase
@@ -321,7 +325,7 @@ class _Run:
             first = nearest(problem, kept(problem), self.needed, clock, seconds, self.threads)
             self.offer(first, problem.arrays())
         self.tell("pricing stacks")
-        search = Decomposition(problem, clock, self.crew)
+        self.search = search = Decomposition(problem, clock, self.crew)
         search.prove(self.heard, PROVING * clock.limit, FIRST_BOUND * search.allowed)
         if search.master.x is None or self.done:
             return False
@@ -340,6 +344,16 @@ class _Run:
             else:
                 break
         return made is not None or search.spent
+
+    @property
+    def shadow_prices(self) -> Floats | None:
+        """By how much less than the bound any plan scores that leaves a parcel empty, shape (P,)."""
+        if self.search is None:
+            return None
+        master = self.search.master
+        prices = master.shadow_prices()
+        # They are against the master's own bound, which another may have beaten since.
+        return None if prices is None else prices / SCORE - (master.bound / SCORE - self.bound)
 
     def _unproved_most(self, search: Decomposition) -> bool:
         """Whether the bound leaves more open than the plan, and can be lowered."""
@@ -430,4 +444,5 @@ def solve_problem(
         raise LimitError(f"stopped by Ctrl-C after {clock.elapsed:.0f} s, before a plan was found; nothing was written")
     if state.x is None:
         raise LimitError(f"stopped after {clock.elapsed:.0f} s without a plan; raise --time-limit, or loosen a rule")
-    return Solution(state.x, state.bound, state.bound >= problem.most, clock.elapsed, name, clock.stopped)
+    trivial = state.bound >= problem.most
+    return Solution(state.x, state.bound, trivial, clock.elapsed, name, clock.stopped, state.shadow_prices)

@@ -5,6 +5,7 @@ function upstairs(map, data) {
   const put = (text, values) => t(text).replace(/\{(\w+)\}/g, (_, key) => values[key]);
   const whole = new Intl.NumberFormat(data.lang, { maximumFractionDigits: 0 });
   const fine = new Intl.NumberFormat(data.lang, { maximumFractionDigits: 2 });
+  const small = new Intl.NumberFormat(data.lang, { maximumSignificantDigits: 3 });
   const number = v => v == null ? "–" : whole.format(v);
   const percent = v => v == null ? "–" : new Intl.NumberFormat(data.lang, { style: "percent" }).format(v);
   const el = (tag, attributes, ...children) => {
@@ -62,6 +63,11 @@ function upstairs(map, data) {
     block: graded(put("{side}: mix in the block", after), t("one use"), t("all uses, equal shares"), i => p.block[i]),
     used: graded(put("{side}: floor area of what zoning allows", after), "0 %", "100 %", i => p.max_far[i] == null ? null : p.far[i] / Math.max(p.max_far[i], 1e-9))
   };
+  /* What land is worth to the score, at the prices that prove the bound. */
+  const dear = every.map(i => p.price[i] == null || !(p.site[i] > 0) ? null : Math.max(0, p.price[i]) / p.site[i] * 1e4);
+  const dearest = Math.max(...dear);
+  if (dearest > 0) views.price = graded(t("Shadow price of the land"), "0", put("{n} of the score a hectare", { n: small.format(dearest) }),
+    i => dear[i] == null ? null : Math.sqrt(dear[i] / dearest));
   if (!data.sides) delete views.differs;
   if (p.block.every(v => v == null)) delete views.block;
   if (p.max_far.every(v => v == null)) delete views.used;
@@ -208,6 +214,7 @@ function upstairs(map, data) {
     if (jobs) facts.push(put("{n} jobs", { n: number(jobs) }));
     if (homes) facts.push(put("{n} homes", { n: number(homes) }));
     if (p.zone[i]) facts.push(put("zone {n}", { n: p.zone[i] }));
+    if (p.price[i] != null && dearest > 0) facts.push(put("shadow price {n}", { n: small.format(p.price[i]) }));
     const links = upstream(i);
     section.replaceChildren(...[
       el("button", { class: "up-close", type: "button", "aria-label": t("Close"), text: "×", onclick: () => { shut(); if (before && before.focus) before.focus(); } }),

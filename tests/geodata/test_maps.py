@@ -278,6 +278,21 @@ def test_offline_it_asks_no_other_host_for_anything(tmp_path):
     assert "tile.openstreetmap" in drawn(offline=False).get_root().render()
 
 
+def test_prices_of_land_are_shown_where_they_are_known(tmp_path):
+    frame = plan(shadow_price=[0.0123, -0.002], site_area=[800.0, 800.0])
+    script = """
+      const m = upstairsMap;
+      m.show("price");
+      const legend = document.querySelector(".up-legend").innerText;
+      m.open(0);
+      return [m.colour(0), m.colour(1), legend, document.querySelector(".up-section p").textContent];
+    """
+    answer, errors = look(drawn(frame), tmp_path, script)
+    dear, cheap, legend, section = answer["found"]
+    assert errors == [] and (dear, cheap) == ("#440154", "#fde725")
+    assert "0.154 of the score a hectare" in legend and "shadow price 0.0123" in section
+
+
 def test_two_plans_stand_on_two_sides_of_a_line(tmp_path):
     frame = plan(
         action_before=["redevelop", "convert"],

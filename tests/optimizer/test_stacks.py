@@ -14,7 +14,8 @@ from optimizer.master import Master
 from optimizer.model import SCORE
 from optimizer.rules import rule_kinds
 from optimizer.stacks import Stacks, count
-from tests.districts import lots, problem_of, study
+from tests.districts import USES, lots, problem_of, study
+from tests.enumeration import COLUMNS, PLATE, best_score, situations
 
 NAMED = {"workshop": "making", "rnd": "shops", "housing": "homes", "services": "shops"}
 KINDS = sorted(rule_kinds())
@@ -104,6 +105,29 @@ def test_any_prices_prove_a_bound(seed):
     for size in (0.0, 0.01, 1.0, 30.0):
         prices = rng.normal(0.0, 1.0, problem.arrays().matrix.shape[0]) * size
         assert master.price(prices).bound >= plan["objective"] * SCORE - 1e-6
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_no_plan_that_leaves_a_parcel_empty_is_worth_more_than_its_shadow_price_says(monkeypatch, seed):
+    rng = np.random.default_rng(seed)
+    far, storeys, park = [0.6, 1.2, 1.2], rng.integers(0, 3, 3).tolist(), [seed % 4 == 0, False, False]
+    today = {f"gfa_{use}": [PLATE * n * (k % 3 == u) for k, n in enumerate(storeys)] for u, use in enumerate(USES)}
+    frame = lots(3, gap=30.0, max_far=far, storeys=storeys, protected=park, zone="A", **today)
+    problem = study(rules=[], lot_columns=COLUMNS, solve={"gap": 0.001, "time_limit": 20, "threads": 1})
+    by_pieces(monkeypatch)
+    plan = solve(problem, parcels=frame)
+    found = list(situations(plan.district, far, storeys, park, ["A"] * 3, 0.0))
+    bound, prices = plan.result["bound"], plan.shadow_prices
+    assert best_score(problem, plan.district, found, lambda s: 0.0) <= bound + 1e-6
+    least = []
+    for i in range(3):
+        empty = [s for s in found if s.area[i].sum() == 0]
+        if empty:
+            best = best_score(problem, plan.district, empty, lambda s: 0.0)
+            assert best <= bound - prices[i] + 1e-6
+            least.append(bound - best)
+    # They say much of what can be said: here an empty parcel loses all that would have stood there.
+    assert max(prices) > 0.5 * max(least) > 0.05
 
 
 @pytest.mark.parametrize("seed", range(10))
