@@ -364,6 +364,10 @@ def price(
     each: Annotated[
         bool, typer.Option("--each", help="Move every number of a rule by itself, not all at once.")
     ] = False,
+    indices: Annotated[
+        bool,
+        typer.Option("--indices", help="Find between which values indices lie in all plans as good; takes longer."),
+    ] = False,
     gap: Gap = None,
     time_limit: TimeLimit = None,
     threads: Threads = None,
@@ -374,7 +378,7 @@ def price(
     check_only(folder, PRICES, "prices of rules")
     asked = _asked(load_study(study), gap=gap, time_limit=time_limit, threads=threads)
     with screen.progress(err, quiet) as report:
-        found = prices_of(asked, each=each, report=report, scheduler=scheduler)
+        found = prices_of(asked, each=each, indices=indices, report=report, scheduler=scheduler)
     with undisturbed():
         write_prices(found, folder)
     if not quiet:

@@ -26,6 +26,8 @@ CALLBACKS = (
     highspy.cb.HighsCallbackType.kCallbackIpmInterrupt,
     highspy.cb.HighsCallbackType.kCallbackMipImprovingSolution,
 )
+DUAL, PRIMAL = 1, 4
+"""Strategies of the simplex: after rows were added, after the cost was changed."""
 WATCH_EVERY = 1.0
 """Seconds between two reports of incumbent and bound."""
 
@@ -223,6 +225,12 @@ def add_rows(highs: highspy.Highs, arrays: Arrays, rows: Bools) -> None:
 def bound(highs: highspy.Highs, columns: Ints, lower: Floats, upper: Floats) -> None:
     """Set bounds of some columns of a loaded program."""
     highs.changeColsBounds(len(columns), columns.astype(np.int32), lower, upper)
+
+
+def aim(highs: highspy.Highs, cost: Floats) -> None:
+    """Let a relaxation maximise another cost, shape (columns,); its last solution stays one to start from."""
+    highs.changeColsCost(len(cost), np.arange(len(cost), dtype=np.int32), -cost)
+    highs.setOptionValue("simplex_strategy", PRIMAL)
 
 
 def duals(highs: highspy.Highs) -> Floats:

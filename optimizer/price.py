@@ -12,8 +12,8 @@ Prices of the relaxation (duals) stand beside: what a step is worth at the margi
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, Literal
@@ -31,10 +31,11 @@ from optimizer.indices import index_columns
 from optimizer.model import SCORE, Arrays
 from optimizer.plan import Plan
 from optimizer.problem import all_rules, assemble
+from optimizer.ranges import Range, ranges
 from optimizer.reference import most_floor_area
 from optimizer.relaxation import Relaxation
 from optimizer.rules import Rule
-from optimizer.solving import Report, Start
+from optimizer.solving import Progress, Report, Start
 from optimizer.study import ReferenceSection, Study, load_study
 from optimizer.together import LARGE, Together
 
@@ -43,6 +44,8 @@ NOTHING = 5e-6
 """Difference of two scores that is none: what solvers and files round."""
 RELAXING = 0.25
 """Share of the time limit after which the relaxation is taken as it is."""
+SAME = 1e-4
+"""Share of an index by which it is not said to move."""
 DUAL = 1e-9
 """Price of a row, model units, that is none."""
 
@@ -91,6 +94,8 @@ class Answer:
     seconds : float
     message : str
         What went wrong.
+    ranges : dict
+        Between which values indices lie in every plan that scores no less than ``plan``, where that was asked for.
     """
 
     low: float
@@ -99,6 +104,7 @@ class Answer:
     plan: Plan | None
     seconds: float
     message: str = ""
+    ranges: Mapping[str, Range] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -180,7 +186,27 @@ class Prices:
             "message": answer.message,
             "seconds": round(answer.seconds, 1),
         }
-        return row | ({} if answer.plan is None else index_columns(answer.plan.result["indices"]))
+        if answer.plan is None:
+            return row
+        row |= index_columns(answer.plan.result["indices"])
+        for index, (least, most) in answer.ranges.items():
+            row |= {f"{index}_at_least": least, f"{index}_at_most": most}
+        return row
+
+    @property
+    def moved(self) -> list[str]:
+        """Say which indices a change surely moves: those of all plans as good lie on one side of those without it."""
+        said = []
+        for price in self.prices:
+            for index, (low, high) in price.answer.ranges.items():
+                least, most = self.base.ranges.get(index, (-np.inf, np.inf))
+                apart = max(low - most, least - high)
+                if apart > SAME * max(abs(least), abs(most)):
+                    said.append(
+                        f"{price.change}: {index} is {'more' if low > most else 'less'}, {low:,.4g} to {high:,.4g} "
+                        f"instead of {least:,.4g} to {most:,.4g}"
+                    )
+        return said
 
 
 def price(
@@ -189,6 +215,7 @@ def price(
     streets: gpd.GeoDataFrame | None = None,
     *,
     each: bool = False,
+    indices: bool = False,
     report: Report | None = None,
     scheduler: str | None = None,
 ) -> Prices:
@@ -201,13 +228,15 @@ def price(
         As `optimizer.solve` takes them.
     each : bool
         Whether every number of a rule is moved by itself, or all numbers of a rule at once.
+    indices : bool
+        Whether to find, for every study, between which values indices lie in all plans that are as good.
     report : callable, optional
         Told the progress.
 
     Raises
     ------
     StudyError
-        When the study has no rule.
+        When the study has no rule, or is too large for ranges of indices.
     InfeasibleError
         When no plan satisfies the study itself.
     """
@@ -215,6 +244,10 @@ def price(
     if not asked.rules:
         raise StudyError("rules: the study has none, so there is nothing to price; `upstairs rules` lists families")
     district = read_district(asked, parcels, streets)
+    if indices and len(district.sites) > LARGE:
+        raise StudyError(
+            f"ranges of indices: {len(district.sites):,} building sites; they are found up to {LARGE:,}; ask without them"
+        )
     fixed = with_reference(asked, district)
     plans = list(changes(fixed, each))
     steps = len(plans) + 1
@@ -230,12 +263,23 @@ def price(
     own = Answer(base.result["objective"], base.result["bound"], base.result["status"], base, base.result["seconds"])
     together = Together(fixed, len(district.sites), scheduler)
 
+    def ranged(answer: Answer, of: Study, place: District, tell: Report | None) -> Answer:
+        if not indices or answer.plan is None or together.stop.is_set():
+            return answer
+        clock = Clock(of.solve.time_limit, stop=together.stop)
+        if tell is not None:
+            tell(Progress("ranges of indices", answer.low, answer.high, answer.seconds, clock.left))
+        return replace(answer, ranges=ranges(of, place, answer.low, clock))
+
+    own = ranged(own, fixed, district, told(1, "the study"))
+
     def answered(step: int, change: Change) -> tuple[Change, Answer, float | None]:
         start = Start(base.action, base.floors, own.high if change.stricter else np.inf, together.stop)
         try:
             place = read_district(change.study, parcels, streets)
             shared = replace(change, study=together.share(change.study))
-            answer = _solved(shared, place, start, told(step, str(change)), scheduler)
+            tell = told(step, str(change))
+            answer = ranged(_solved(shared, place, start, tell, scheduler), shared.study, place, tell)
             moved = None if margin is None or change.kind == "dropped" else margin.worth(change.study, place)
         except (UpstairsError, GeodataError) as error:
             # One change that cannot be is no reason to lose the others.

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from optimizer.district import Bools, Floats
-from optimizer.highs import Answer, Clock, add_rows, duals, load, run
+from optimizer.district import Bools, Floats, Ints
+from optimizer.highs import DUAL, Answer, Clock, add_rows, aim, duals, load, run
 from optimizer.problem import Problem
 
 LARGE_LP = 20_000
@@ -68,6 +68,7 @@ class Relaxation:
         if answer.status != "optimal" or answer.x is None:
             return answer
         self._lp.setOptionValue("solver", "simplex")
+        self._lp.setOptionValue("simplex_strategy", DUAL)
         self.x = answer.x
         self._duals = duals(self._lp), np.concatenate(self._order)
         cuts = self.problem.cut(self.x, self.tolerance, f"r{self._rounds}")
@@ -77,6 +78,18 @@ class Relaxation:
         self._rounds += 1
         self.settled = not self._add(self.x)
         return answer
+
+    def aim(self, cost: Floats) -> None:
+        """Maximise another cost from now on, shape (columns,)."""
+        aim(self._lp, cost)
+
+    def hold(self, rows: Ints) -> None:
+        """Hold rows that the program has grown by, whether a solution breaks them or not."""
+        held = np.zeros(self.problem.model.program.height, dtype=bool)
+        held[: len(self._held)] = self._held
+        new = np.zeros_like(held)
+        new[rows] = True
+        self._hold(new & ~held, held)
 
     @property
     def prices(self) -> Floats:
@@ -105,9 +118,12 @@ class Relaxation:
         held = np.zeros(arrays.matrix.shape[0], dtype=bool)
         held[: len(self._held)] = self._held
         new = np.zeros_like(held) if x is None else arrays.violated(x) & ~held
-        if new.any():
-            add_rows(self._lp, arrays, new)
-            self._order.append(np.flatnonzero(new))
         self.lacking = bool((new & ~arrays.cut).any())
-        self._held = held | new
+        self._hold(new, held)
         return int(new.sum())
+
+    def _hold(self, new: Bools, held: Bools) -> None:
+        if new.any():
+            add_rows(self._lp, self.problem.arrays(), new)
+            self._order.append(np.flatnonzero(new))
+        self._held = held | new

@@ -261,7 +261,11 @@ def prices(console: Console, found: Prices) -> None:
             "A step is a tenth of every number of a rule, 1 dB of a level; the table in the folder says which became what.",
             "Differences lie within their ranges, which the gaps of both solves leave; a smaller --gap narrows them.",
             "By duals: the same step priced by the relaxation, in which floors come in fractions; no proof of a difference.",
-            "Indices in the table are of the plans found; other plans as good may have others.",
+            *(
+                found.moved or ["No index surely moves: those of plans as good overlap."]
+                if found.base.ranges
+                else ["Indices in the table are of the plans found; other plans as good may have others (--indices)."]
+            ),
             *(["Stopped by Ctrl-C; changes that are missing were not solved."] if found.interrupted else []),
         ],
     )

@@ -9,15 +9,20 @@ from typer.testing import CliRunner
 
 import optimizer
 from geodata.synthetic import synthetic_district
+from optimizer.audit import recompute
 from optimizer.cli import app
 from optimizer.district import read_district
 from optimizer.errors import SolverError, StudyError
+from optimizer.highs import Clock
+from optimizer.indices import index_columns
 from optimizer.outcomes import PRICES, write_prices
 from optimizer.plan import Plan
 from optimizer.price import Answer, Change, _compared, changes, price, with_reference
+from optimizer.ranges import ranges
 from optimizer.rules import rule_kinds
 from optimizer.study import load_study
-from tests.districts import lots, random_lots, study
+from tests.districts import USES, lots, random_lots, study
+from tests.enumeration import COLUMNS, PLATE, situations
 
 RULES = [
     {"kind": "programme", "max_floor_area": 2000, "min_share": {"shops": 0.2}},
@@ -56,6 +61,44 @@ def test_prices_agree_with_studies_solved_from_scratch_by_another_solver(seed):
             assert (own - changed if item.change.stricter else changed - own) >= -1e-5
         if item.verdict.startswith(("worth at", "costs")):
             assert abs(changed - own) > 1e-6
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_no_plan_that_scores_as_much_has_an_index_out_of_its_range(seed):
+    rng = np.random.default_rng(seed)
+    far, storeys, park = [0.6, 1.2, 1.2], rng.integers(0, 3, 3).tolist(), [seed % 4 == 0, False, False]
+    today = {f"gfa_{use}": [PLATE * n * (k % 3 == u) for k, n in enumerate(storeys)] for u, use in enumerate(USES)}
+    frame = lots(3, gap=30.0, max_far=far, storeys=storeys, protected=park, zone="A", **today)
+    asked = study(rules=[], lot_columns=COLUMNS, solve={"gap": 1e-6, "time_limit": 20, "threads": 1})
+    best = optimizer.solve(asked, frame)
+    score = best.result["objective"]
+    for least in (0.6 * score, 0.9 * score, score):
+        known = ranges(asked, best.district, least, Clock(60))
+        assert {"floor_area_m2", "making_m2", "jobs", "homes", "proximity", "mixing_by_building"} <= set(known)
+        reached = dict.fromkeys(known, (np.inf, -np.inf))
+        for s in situations(best.district, far, storeys, park, ["A"] * 3, 0.0):
+            plan = Plan(asked, best.district, np.array(s.action, dtype=object), s.floors, {})
+            found = recompute(asked, plan.evidence)
+            if found.objective < least - 1e-9:
+                continue
+            for name, value in index_columns(found.indices).items():
+                if name in known:
+                    low, high = known[name]
+                    assert low - 1e-5 * max(abs(low), 1) <= value <= high + 1e-5 * max(abs(high), 1), name
+                    reached[name] = min(reached[name][0], value), max(reached[name][1], value)
+        # They are not wide beyond use: of floor area, which comes in storeys, a few are left open.
+        low, high = known["floor_area_m2"]
+        assert reached["floor_area_m2"][0] - low <= 2 * PLATE and high - reached["floor_area_m2"][1] <= 2 * PLATE
+
+
+def test_what_surely_moves_is_said():
+    frame = lots(4, storeys=[2, 2, 0, 0], gfa_making=[480.0, 480.0, 0.0, 0.0])
+    asked = study(rules=[{"kind": "programme", "max_floor_area": 1200}], solve={"gap": 1e-4, "time_limit": 20})
+    found = price(asked, frame, indices=True)
+    table = found.table.set_index("change")
+    assert table.loc["none", "floor_area_m2_at_most"] <= 1200 + 1e-3
+    more = [said for said in found.moved if said.startswith("programme, dropped: floor_area_m2 is more")]
+    assert len(more) == 1 and table.loc["dropped", "floor_area_m2_at_least"] > 1200
 
 
 def test_scores_are_of_one_kind_whatever_a_programme_allows():

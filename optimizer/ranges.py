@@ -1,0 +1,148 @@
+"""Between which values each index lies in every plan of a study that scores at least so much.
+
+The plan that a search returns is one of many as good, and its indices are its own; what a rule does to jobs, say, is
+known only as far as all those plans agree. So each index is driven to both its ends over the relaxation of the plans
+that score no less (Brill 1979, "modeling to generate alternatives"): outside no such plan lies; inside there need not be one.
+
+An index that is a ratio N / D is bounded through N - r D at a ratio r: where N - r D <= g in all those plans and
+0 < d <= D, then N / D <= r + max(g / d, 0), and likewise from below.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from optimizer.district import District, Floats
+from optimizer.highs import Clock
+from optimizer.model import AREA, SCORE
+from optimizer.problem import Problem, all_rules, assemble, mixing_weights
+from optimizer.reference import most_floor_area, reference_floor_area
+from optimizer.relaxation import Relaxation
+from optimizer.rules.base import per_floor
+from optimizer.study import Study
+
+Range = tuple[float, float]
+ROUNDS = 1
+"""Relaxations solved for one end of an index, each cut where the one before was too kind."""
+NOTHING = 1e-6
+"""Score that the solver may take for none."""
+
+
+def ranges(study: Study, district: District, least: float, clock: Clock) -> dict[str, Range]:
+    """Return the least and the most that indices are in plans of at least some score.
+
+    Parameters
+    ----------
+    least : float
+        Score.
+    clock : Clock
+        When it has run out, what is known by then is returned.
+
+    Returns
+    -------
+    dict
+        By the names of `optimizer.indices.index_columns`. Indices that nothing in the study measures are left out, as is
+        how walks divide by length, for which plans need not have one answer.
+    """
+    problem = assemble(study, district)
+    relaxation = Relaxation(problem, study.solve.threads, problem.tolerance)
+    while not relaxation.settled and clock.left > 0:
+        if relaxation.solve(clock).status != "optimal":
+            return {}
+    columns = np.flatnonzero(problem.arrays().cost)
+    cost = problem.arrays().cost[columns]
+    row = problem.model.program.rows(
+        ["score"], (np.zeros(len(columns), dtype=np.int64), columns, cost), lower=(least - NOTHING) * SCORE
+    )
+    relaxation.hold(row)
+    ends = _Ends(relaxation, clock)
+    land = float(district.site_area.sum())
+    areas = _areas(problem)
+    total = areas.sum(axis=0)
+    found: dict[str, Range] = {}
+    for name, amount in (
+        ("floor_area_m2", total),
+        *((f"{use.name}_m2", area) for use, area in zip(district.uses, areas, strict=True)),
+        ("jobs", per_floor(district.uses, "jobs") @ areas),
+        ("homes", per_floor(district.uses, "homes") @ areas),
+    ):
+        if (known := ends.of(amount)) is not None:
+            found[name] = known
+    if "floor_area_m2" in found:
+        low, high = found["floor_area_m2"]
+        found["floor_area_ratio"] = low / land, high / land
+    for name, above, below in _ratios(problem, areas):
+        if (known := ends.of_ratio(above, below)) is not None:
+            found[name] = known
+    return found
+
+
+def _areas(problem: Problem) -> Floats:
+    """Return the floor area of each use as coefficients of the program's columns, m², shape (U, columns)."""
+    d, model = problem.district, problem.model
+    areas = np.zeros((len(d.uses), model.program.width))
+    sites = np.arange(len(d.sites))
+    for use, coefficients in enumerate(areas):
+        for _, column, area in model.floor_area_terms(use, sites):
+            np.add.at(coefficients, column, area / AREA)
+    return areas
+
+
+def _ratios(problem: Problem, areas: Floats) -> Iterator[tuple[str, Floats, Floats]]:
+    """Yield indices that are ratios: name, numerator and denominator as coefficients of the program's columns."""
+    study, district, width = problem.study, problem.district, areas.shape[1]
+    columns, value = problem.model.value
+    if len(columns):
+        drawn, use = np.zeros(width), district.use_index
+        np.add.at(drawn, columns, value / AREA)
+        demand = sum((k.strength * k.demand * areas[use[k.client]] for k in district.linkages), np.zeros(width))
+        yield "proximity", drawn, demand
+    weights = mixing_weights(study) if problem.scales else {}
+    total = areas.sum(axis=0)
+    over = float(reference_floor_area(study, most_floor_area(district, all_rules(study)))[-1])
+    for scale, weight in weights.items():
+        # What a scale's weight adds to the score, by the score of a study that weights it twice.
+        parts = {**weights, scale: 2 * weight}
+        scales = study.objective.scales.model_copy(update=parts)
+        heavier = study.objective.model_copy(update={"mixing": study.objective.mixing + weight, "scales": scales})
+        cost = assemble(study.model_copy(update={"objective": heavier}), district).arrays().cost
+        yield f"mixing_by_{scale}", (cost - problem.arrays().cost) / (SCORE * weight) * over, total
+
+
+class _Ends:
+    """Drives amounts to their ends over a relaxation."""
+
+    def __init__(self, relaxation: Relaxation, clock: Clock) -> None:
+        self.relaxation, self.clock = relaxation, clock
+
+    def _most(self, amount: Floats) -> float | None:
+        """Return what an amount is at most; None where that was not found in time."""
+        best = None
+        self.relaxation.aim(amount)
+        for _ in range(ROUNDS):
+            answer = self.relaxation.solve(self.clock)
+            if answer.status != "optimal":
+                break
+            best = answer.objective
+            if self.relaxation.settled:
+                break
+        return best
+
+    def of(self, amount: Floats) -> Range | None:
+        """Return the least and the most of an amount."""
+        most, least = self._most(amount), self._most(-amount)
+        return None if most is None or least is None else (0.0 - least, 0.0 + most)
+
+    def of_ratio(self, above: Floats, below: Floats) -> Range | None:
+        """Return the least and the most of a ratio between 0 and 1."""
+        x = self.relaxation.x
+        smallest = self._most(-below)
+        if x is None or smallest is None or -smallest <= 0:
+            return None
+        ratio = float(above @ x / (below @ x))
+        most, least = self._most(above - ratio * below), self._most(ratio * below - above)
+        if most is None or least is None:
+            return None
+        return max(ratio - max(least, 0.0) / -smallest, 0.0), min(ratio + max(most, 0.0) / -smallest, 1.0)
