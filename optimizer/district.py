@@ -26,7 +26,8 @@ from optimizer.uses import Linkage, Use
 
 if TYPE_CHECKING:
     from optimizer.rules import Rule
-    from optimizer.study import LayerSection, Study
+    from optimizer.sections import LayerSection
+    from optimizer.study import Study
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]

@@ -35,8 +35,9 @@ from optimizer.ranges import Range, ranges
 from optimizer.reference import most_floor_area
 from optimizer.relaxation import Relaxation
 from optimizer.rules import Rule
+from optimizer.sections import ReferenceSection
 from optimizer.solving import Progress, Report, Start
-from optimizer.study import ReferenceSection, Study, load_study
+from optimizer.study import Study, load_study
 from optimizer.together import LARGE, Together
 
 Kind = Literal["dropped", "looser", "stricter"]

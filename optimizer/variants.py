@@ -1,4 +1,6 @@
-"""Studies that say only what differs from another: ``extends = "other.toml"``.
+"""What a study file leaves to others to say: another study that it extends, a preset of its parcels.
+
+A study with ``extends = "other.toml"`` says only what differs.
 
 Tables are merged key by key, and what the variant says counts. A rule takes the place of the other study's rule of the same
 name, or of the same kind where neither has one; one that the other study does not have is added. ``without`` names rules to
@@ -7,11 +9,15 @@ leave out. All other lists are the variant's own.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from geodata.errors import GeodataError
+from geodata.layers import columns_of
+from geodata.presets import filled, presets
 from optimizer.errors import StudyError, known_name
+from optimizer.uses import default_uses
 
 Values = dict[str, Any]
 
@@ -78,3 +84,37 @@ def _merged(base: Values, own: Values) -> Values:
 
 def _tables(*values: Any) -> bool:
     return all(isinstance(value, dict) for value in values)
+
+
+def with_preset(data: dict[str, Any], folder: Path) -> dict[str, Any]:
+    """Fill in what a preset says of the parcels, with its notes and its credits, so that the study stands by itself."""
+    own = data.get("parcels")
+    if not isinstance(own, dict) or own.get("preset") is None:
+        return data
+    name = str(own["preset"])
+    known_name(name, presets(), "parcels.preset")
+    preset, own = presets()[name], {key: value for key, value in own.items() if key != "preset"}
+    table = filled(own, preset.table(_columns(own, folder)))
+    uses = data["uses"] if isinstance(data.get("uses"), dict) and data["uses"] else default_uses()
+    for key in ("existing", "codes"):
+        for use in table[key] if key in table and key not in own else ():
+            if use != "none":
+                known_name(
+                    use, uses, f"parcels.{key} of preset {name}; give parcels.{key} for the study's own uses: use"
+                )
+    found: dict[str, Any] = {"parcels": table, "attribution": data.get("attribution") or preset.attribution}
+    notes = data.get("notes", [])
+    if isinstance(notes, list):
+        found["notes"] = [*notes, *(note for note in preset.notes if note not in notes)]
+    return data | found
+
+
+def _columns(parcels: Mapping[str, Any], folder: Path) -> list[str] | None:
+    """Return the columns of a study's parcels; None where they cannot be read yet, which reading them then says."""
+    file, layer = parcels.get("file"), parcels.get("layer")
+    if not isinstance(file, str) or not isinstance(layer, str | None):
+        return None
+    try:
+        return columns_of(folder / file, layer)
+    except GeodataError:
+        return None
