@@ -1,9 +1,9 @@
-"""The indices of a district as people read them: names, units and formats."""
+"""The indices of a district as people read them: names, units and formats; how much room rules leave."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 
@@ -37,6 +37,12 @@ def index_rows(states: Sequence[dict[str, Any]]) -> Iterator[tuple[str, str, str
     yield row("floor area ratio", "m²/m²", "density", "far", style=".2f")
     yield row("jobs", "jobs", "density", "jobs", style=",.0f")
     yield row("homes", "homes", "density", "homes", style=",.0f")
+
+
+def room(rule: Mapping[str, Any]) -> float:
+    """Return how much a rule of ``result.json`` leaves where it binds most, in its unit; negative where it is missed."""
+    value, limit = float(rule["value"]), float(rule["limit"])
+    return limit - value if rule["sense"] == "<=" else value - limit
 
 
 def index_columns(state: dict[str, Any]) -> dict[str, float]:

@@ -14,6 +14,7 @@ import numpy as np
 from geodata.language import ENGLISH, Language
 from geodata.maps import RuleLine, UseStyle, plan_map
 from optimizer.flows import has_flows, linked
+from optimizer.indices import room
 from optimizer.plan import entropy_index
 from optimizer.pollution import overlays
 
@@ -136,14 +137,13 @@ def _moved(states: Sequence[dict[str, Any]], words: Language) -> list[tuple[str,
 def _rule_line(row: dict[str, Any], words: Language) -> RuleLine:
     """Return a rule and how much room it leaves where it binds most."""
     value, limit, unit = row["value"], row["limit"], row["unit"]
-    room = limit - value if row["sense"] == "<=" else value - limit
 
     def told(amount: float) -> str:
         return words.number(amount, 0 if abs(amount) >= 100 else 2)
 
     asked = words("at most {n} {unit}" if row["sense"] == "<=" else "at least {n} {unit}", n=told(limit), unit=unit)
     said = words("{value} of {asked}", value=told(value), asked=asked)
-    slack = words("{n} left", n=told(max(room, 0.0))) if row["satisfied"] else words("not met")
+    slack = words("{n} left", n=told(max(room(row), 0.0))) if row["satisfied"] else words("not met")
     name = f"{row['name']}, {row['scope']}" if row["scope"] else row["name"]
     return RuleLine(name, f"{said}; {slack}", bool(row["satisfied"]))
 

@@ -15,7 +15,7 @@ from markupsafe import Markup
 from geodata.language import Language
 from geodata.maps import ACTIONS
 from optimizer.flows import has_flows
-from optimizer.indices import index_rows
+from optimizer.indices import index_rows, room
 from optimizer.laws import MEASURES
 from optimizer.pages import STYLE, inline, pages
 from optimizer.plan_figures import inked, linkage_figure, plan_figure, storeys_figure, walks_figure
@@ -168,7 +168,7 @@ def _summary(frame: gpd.GeoDataFrame, result: dict[str, Any], words: Language) -
 def _rule(row: dict[str, Any], words: Language) -> tuple[float, Row]:
     """Return how much room a rule leaves, as a share of its limit, and its line."""
     value, limit = float(row["value"]), float(row["limit"])
-    room = limit - value if row["sense"] == "<=" else value - limit
+    left = room(row)
 
     def told(amount: float) -> str:
         return words.number(amount, 0 if abs(amount) >= 100 else 3)
@@ -179,10 +179,10 @@ def _rule(row: dict[str, Any], words: Language) -> tuple[float, Row]:
         row["scope"],
         f"{told(value)} {unit}",
         f"{'≤' if row['sense'] == '<=' else '≥'} {told(limit)} {unit}",
-        told(max(room, 0.0)) if row["satisfied"] else words("not met"),
+        told(max(left, 0.0)) if row["satisfied"] else words("not met"),
         words.number(row["places"]),
     )
-    return (room / abs(limit) if limit else room), Row(cells, not row["satisfied"])
+    return (left / abs(limit) if limit else left), Row(cells, not row["satisfied"])
 
 
 def _amounts(study: Study, frame: gpd.GeoDataFrame, result: dict[str, Any], words: Language) -> Table:
