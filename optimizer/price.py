@@ -65,7 +65,8 @@ class Change:
         ``dropped``, ``looser`` or ``stricter``.
     text : str
         Which numbers became what.
-    study : Study
+    study : Study or str
+        Or why there is none: what is left contradicts itself.
     stricter : bool or None
         Whether the study allows fewer plans, or more; None where it rewards others, so that neither tells of the other.
     """
@@ -74,7 +75,7 @@ class Change:
     rule: str
     kind: Kind
     text: str
-    study: Study
+    study: Study | str
     stricter: bool | None
 
     def __str__(self) -> str:
@@ -277,10 +278,11 @@ def price(
     def answered(step: int, change: Change) -> tuple[Change, Answer, float | None]:
         start = Start(base.action, base.floors, own.high if change.stricter else np.inf, together.stop)
         try:
+            if isinstance(change.study, str):
+                raise StudyError(change.study)
             place = read_district(change.study, parcels, streets)
-            shared = replace(change, study=together.share(change.study))
-            tell = told(step, str(change))
-            answer = ranged(_solved(shared, place, start, tell, scheduler), shared.study, place, tell)
+            shared, tell = together.share(change.study), told(step, str(change))
+            answer = ranged(_solved(shared, place, start, tell, scheduler), shared, place, tell)
             moved = None if margin is None or change.kind == "dropped" else margin.worth(change.study, place)
         except (UpstairsError, GeodataError) as error:
             # One change that cannot be is no reason to lose the others.
@@ -310,15 +312,13 @@ def changes(study: Study, each: bool = False) -> Iterator[Change]:
     for number, rule in enumerate(study.rules):
         label = _label(study, number)
         dropped = _replaced(study, number, None)
-        if dropped is not None:
-            yield Change(number, label, "dropped", "", dropped, None if rule.most_reward > 0 else rule.grants)
+        yield Change(number, label, "dropped", "", dropped, None if rule.most_reward > 0 else rule.grants)
         paths = rule.limits_given
         for only in [[path] for path in paths] if each else [paths] if paths else []:
             for kind in ("looser", "stricter"):
                 moved = rule.stepped(kind == "stricter", only)
-                changed = None if moved is None else _replaced(study, number, moved[0])
-                if moved is not None and changed is not None:
-                    tighter = kind == "stricter"
+                if moved is not None:
+                    changed, tighter = _replaced(study, number, moved[0]), kind == "stricter"
                     yield Change(number, label, "stricter" if tighter else "looser", moved[1], changed, tighter)
 
 
@@ -328,22 +328,22 @@ def _label(study: Study, number: int) -> str:
     return f"{label} (rules[{number}])" if sum(rule.label == label for rule in study.rules) > 1 else label
 
 
-def _replaced(study: Study, number: int, rule: Rule | None) -> Study | None:
-    """Return a study with a rule replaced, or left out; None where what is left contradicts itself."""
+def _replaced(study: Study, number: int, rule: Rule | None) -> Study | str:
+    """Return a study with a rule replaced, or left out; why not where what is left contradicts itself."""
     rules = [*study.rules[:number], *([] if rule is None else [rule]), *study.rules[number + 1 :]]
     prices = {name: value for name, value in study.diagnose.prices.items() if name in {r.label for r in rules}}
     values = {**study.to_dict(), "rules": rules, "diagnose": {"prices": prices}}
     try:
         return load_study(values, study.folder)
-    except StudyError:
-        return None
+    except StudyError as error:
+        return str(error)
 
 
-def _solved(change: Change, district: District, start: Start, report: Report | None, scheduler: str | None) -> Answer:
+def _solved(study: Study, district: District, start: Start, report: Report | None, scheduler: str | None) -> Answer:
     """Solve a changed study from the plan of the study itself, whose bound holds where it is stricter."""
     clock = Clock(np.inf)
     try:
-        plan = solve_district(change.study, district, report=report, scheduler=scheduler, start=start, explained=False)
+        plan = solve_district(study, district, report=report, scheduler=scheduler, start=start, explained=False)
     except InfeasibleError:
         return Answer(-np.inf, -np.inf, "infeasible", None, clock.elapsed)
     except LimitError:
