@@ -12,6 +12,7 @@ import geopandas as gpd
 import numpy as np
 import pandas as pd
 
+from geodata.language import ENGLISH, Language
 from optimizer.errors import StudyError
 from optimizer.files import read_folder, read_layers
 from optimizer.rules import Rule
@@ -101,15 +102,21 @@ class Comparison:
         """Streets that people walk on, of the last plan."""
         return read_layers(self.plans[-1].folder)["walks"]
 
-    @property
-    def sentences(self) -> list[str]:
+    def sentences(self, words: Language = ENGLISH) -> list[str]:
         """What must be said beside the numbers: parcels that are missing, and what the gaps leave open."""
         said, first = [], self.plans[0]
         for plan in self.plans[1:]:
             missing = len(first.parcels.index.symmetric_difference(plan.parcels.index))
             if missing:
-                said.append(f"{missing} parcels are in only one of {first.name} and {plan.name}; they are left out.")
-            said.append(_scores(first, plan))
+                said.append(
+                    words(
+                        "{n} parcels are in only one of {a} and {b}; they are left out.",
+                        n=missing,
+                        a=first.name,
+                        b=plan.name,
+                    )
+                )
+            said.append(_scores(first, plan, words))
         return said
 
 
@@ -124,19 +131,26 @@ def _scoring(plan: Written) -> list[Rule]:
     return [rule for rule in plan.study.rules if counts(rule)]
 
 
-def _scores(a: Written, b: Written) -> str:
+def _scores(a: Written, b: Written, words: Language) -> str:
     """Say what scores and bounds tell of two plans."""
     same_objective = all(getattr(a.study, part) == getattr(b.study, part) for part in OF_OBJECTIVE)
     if not same_objective or _scoring(a) != _scoring(b) or set(a.parcels.index) != set(b.parcels.index):
-        return f"{a.name} and {b.name} differ in what a score is made of or divided by: theirs are not compared."
+        return words(
+            "{a} and {b} differ in what a score is made of or divided by: theirs are not compared.", a=a.name, b=b.name
+        )
     (low, high), (least, most) = ((plan.result["objective"], plan.result["bound"]) for plan in (a, b))
-    ranges = (
-        f"The best plan scores {low:.5f} to {high:.5f} under the rules of {a.name}, {least:.5f} to {most:.5f} under those "
-        f"of {b.name}"
+    ranges = words(
+        "The best plan scores {low} to {high} under the rules of {a}, {least} to {most} under those of {b}",
+        **{
+            name: f"{v:.5f}" for name, v in zip(("low", "high", "least", "most"), (low, high, least, most), strict=True)
+        },
+        a=a.name,
+        b=b.name,
     )
     if high < least or most < low:
-        return f"{ranges}: they differ by at least {max(least - high, low - most):.5f}."
-    return f"{ranges}: within these gaps both may be worth the same."
+        apart = f"{max(least - high, low - most):.5f}"
+        return words("{ranges}: they differ by at least {n}.", ranges=ranges, n=apart)
+    return words("{ranges}: within these gaps both may be worth the same.", ranges=ranges)
 
 
 def read_plans(folders: Sequence[Path]) -> Comparison:

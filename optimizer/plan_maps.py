@@ -84,7 +84,7 @@ def draw_comparison(found: Comparison, *, offline: bool = False, words: Language
             *_moved([first.result["indices"], last.result["indices"]], words),
             (words("Drawn"), words.date(datetime.date.today())),
         ],
-        notes=found.sentences,
+        notes=found.sentences(words),
         attribution="; ".join(dict.fromkeys(filter(None, (plan.study.attribution for plan in found.plans)))),
         streets=found.streets,
         sides=names,

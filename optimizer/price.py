@@ -147,6 +147,10 @@ class Price:
         return "none beyond the gaps"
 
 
+def _told(value: float) -> str:
+    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"
+
+
 @dataclass(frozen=True)
 class Prices:
     """What every rule of a study costs.
@@ -204,9 +208,9 @@ class Prices:
                 least, most = self.base.ranges.get(index, (-np.inf, np.inf))
                 apart = max(low - most, least - high)
                 if apart > SAME * max(abs(least), abs(most)):
+                    now, before = (f"{_told(a)} to {_told(b)}" for a, b in ((low, high), (least, most)))
                     said.append(
-                        f"{price.change}: {index} is {'more' if low > most else 'less'}, {low:,.4g} to {high:,.4g} "
-                        f"instead of {least:,.4g} to {most:,.4g}"
+                        f"{price.change}: {index} is {'more' if low > most else 'less'}, {now} instead of {before}"
                     )
         return said
 

@@ -229,7 +229,7 @@ def compared(console: Console, found: Comparison, words: Language = ENGLISH) -> 
         count = f"{int((found.changes['plan'] == plan.name).sum()):,}"
         said = words("{n} parcels differ between {a} and {b}.", n=count, a=first, b=plan.name)
         console.print(said, highlight=False, markup=False)
-    notes(console, found.sentences)
+    notes(console, found.sentences(words))
 
 
 def prices(console: Console, found: Prices) -> None:

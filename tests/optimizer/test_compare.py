@@ -103,7 +103,7 @@ def test_scores_of_different_kinds_are_not_compared(folders, tmp_path):
     assert len(frame) == 4
     other = FRAME.assign(id=frame["parcel_id"].to_numpy())
     solve(study(rules=[{"kind": "programme", "max_floor_area": 4800}]), other).save(tmp_path / "larger")
-    assert "theirs are not compared" in read_plans([folders / "free", tmp_path / "larger"]).sentences[-1]
+    assert "theirs are not compared" in read_plans([folders / "free", tmp_path / "larger"]).sentences()[-1]
     with pytest.raises(StudyError, match="named twice"):
         read_plans([folders / "free", folders / "free"])
 
@@ -139,7 +139,7 @@ def test_gaps_are_respected(folders):
     def said(low, high, least, most):
         a = dataclasses.replace(first, result={**first.result, "objective": low, "bound": high})
         b = dataclasses.replace(second, result={**second.result, "objective": least, "bound": most})
-        return Comparison((a, b)).sentences[-1]
+        return Comparison((a, b)).sentences()[-1]
 
     assert "at least 0.10000" in said(0.5, 0.6, 0.7, 0.8)
     assert "at least 0.10000" in said(0.7, 0.8, 0.5, 0.6)
