@@ -103,7 +103,7 @@ class Comparison:
         return read_layers(self.plans[-1].folder)["walks"]
 
     def sentences(self, words: Language = ENGLISH) -> list[str]:
-        """What must be said beside the numbers: parcels that are missing, and what the gaps leave open."""
+        """Return what must be said beside the numbers: parcels that are missing, and what the gaps leave open."""
         said, first = [], self.plans[0]
         for plan in self.plans[1:]:
             missing = len(first.parcels.index.symmetric_difference(plan.parcels.index))
