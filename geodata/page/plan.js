@@ -225,6 +225,10 @@ function upstairs(map, data) {
       rows.length ? el("table", { class: "up-table" }, el("tr", {}, el("th", { text: t("Floor area, m²") }), sides.map(text => el("th", { text }))),
         rows.map(([u, a, b]) => el("tr", {}, el("td", { text: u.label }), el("td", { text: number(a) }), el("td", { text: number(b) })))) : null].filter(part => part));
     section.hidden = false;
+    if (narrow) panel.querySelectorAll("details").forEach(part => { part.open = false; });
+    /* The parcel is not left under the boxes. */
+    const beside = narrow ? [[10, panel.offsetHeight + 20], [10, section.offsetHeight + 20]] : [[panel.offsetWidth + 20, 20], [section.offsetWidth + 20, 40]];
+    map.panInside(parcels[i].getBounds().getCenter(), { paddingTopLeft: beside[0], paddingBottomRight: beside[1], animate: false });
     opened = i;
   }
   function shut() { section.hidden = true; mark.clearLayers(); opened = null; }
@@ -416,7 +420,7 @@ function upstairs(map, data) {
 
   const stands = every.filter(i => p.stack[i].length);
   const bounds = L.latLngBounds((stands.length ? stands : every).flatMap(i => { const b = parcels[i].getBounds(); return [b.getSouthWest(), b.getNorthEast()]; }));
-  map.fitBounds(bounds, narrow ? { padding: [10, 10] } : { paddingTopLeft: [Math.min(380, map.getSize().x * 0.3), 15], paddingBottomRight: [15, 15] });
+  map.fitBounds(bounds, narrow ? { paddingTopLeft: [10, panel.offsetHeight + 16], paddingBottomRight: [10, 30] } : { paddingTopLeft: [Math.min(380, map.getSize().x * 0.3), 15], paddingBottomRight: [15, 15] });
   show();
   if (data.sides) swiping.firstChild.click();
   window.upstairsMap = { map, data, views, parcels, flows, fields, hidden, open, search, swipe,
