@@ -11,6 +11,7 @@ Prices of the relaxation (duals) stand beside: what a step is worth at the margi
 
 from __future__ import annotations
 
+import threading
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -264,7 +265,6 @@ def price(
         return lambda p: report(replace(p, job=f"{step} of {steps}, {what}"))
 
     base = solve_district(fixed, district, report=told(1, "the study"), scheduler=scheduler)
-    margin = None if base.result["interrupted"] else Margin.of(fixed, district)
     answers = list[tuple[Change, Answer, float | None]]()
     own = Answer(base.result["objective"], base.result["bound"], base.result["status"], base, base.result["seconds"])
     together = Together(fixed, len(district.sites), scheduler)
@@ -277,7 +277,12 @@ def price(
             tell(Progress("ranges of indices", answer.low, answer.high, answer.seconds, clock.left))
         return replace(answer, ranges=ranges(of, place, answer.low, clock))
 
-    own = ranged(own, fixed, district, told(1, "the study"))
+    interrupted, margin = bool(base.result["interrupted"]), None
+    if not interrupted:
+        tell = told(1, "the study")
+        tasks = [lambda: (ranged(own, fixed, district, tell), Margin.of(fixed, district, together.stop))]
+        ((own, margin),) = together.run(tasks)
+        interrupted = together.stop.is_set()
 
     def answered(step: int, change: Change) -> tuple[Change, Answer, float | None]:
         start = Start(base.action, base.floors, own.high if change.stricter else np.inf, together.stop)
@@ -293,7 +298,6 @@ def price(
             return change, Answer(-np.inf, start.bound, "error", None, 0.0, str(error)), None
         return change, answer, moved
 
-    interrupted = bool(base.result["interrupted"])
     for first in range(0, len(plans), together.workers):
         if not interrupted:
             batch = enumerate(plans[first : first + together.workers], first + 2)
@@ -399,13 +403,13 @@ class Margin:
     price: Floats
 
     @classmethod
-    def of(cls, study: Study, district: District) -> Margin | None:
-        """Solve a study's relaxation; None where it is large (`LARGE` building sites) or not solved in time."""
+    def of(cls, study: Study, district: District, stop: threading.Event) -> Margin | None:
+        """Solve a study's relaxation; None where it is large (`LARGE` building sites) or not solved in time, or before a stop."""
         if len(district.sites) > LARGE:
             return None
         problem = assemble(study, district)
         arrays, limit = problem.arrays(), study.solve.time_limit
-        relaxation, clock = Relaxation(problem, study.solve.threads, problem.tolerance), Clock(limit)
+        relaxation, clock = Relaxation(problem, study.solve.threads, problem.tolerance), Clock(limit, stop=stop)
         while not relaxation.settled and clock.elapsed < RELAXING * limit:
             if relaxation.solve(clock).status != "optimal":
                 return None

@@ -352,8 +352,10 @@ class _Run:
             return None
         master = self.search.master
         prices = master.shadow_prices()
+        if prices is None or not np.isfinite(master.bound):
+            return None
         # They are against the master's own bound, which another may have beaten since.
-        return None if prices is None else prices / SCORE - (master.bound / SCORE - self.bound)
+        return prices / SCORE - (master.bound / SCORE - self.bound)
 
     def _unproved_most(self, search: Decomposition) -> bool:
         """Whether the bound leaves more open than the plan, and can be lowered."""
