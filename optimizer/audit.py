@@ -123,6 +123,7 @@ def audit_folder(folder: Path) -> Audit:
             faults.append(f"gap {gap} is written, {follows} follows from bound and objective")
     else:
         faults.append("result.json: objective or bound is no number")
+    faults += _shadow_prices(parcels, bound, audit.objective)
     stated = result.get("rules", [])
     if len(stated) != len(audit.checks):
         faults.append(f"rules: {len(stated)} checks are stated in result.json, {len(audit.checks)} found")
@@ -132,6 +133,16 @@ def audit_folder(folder: Path) -> Audit:
         if not same or not all(_close(row[key], getattr(check, key), RULE_TOLERANCE) for key in numbers):
             faults.append(f"rule {check.name}, {check.scope}: not as result.json states it")
     return Audit(audit.checks, audit.indices, audit.existing, audit.objective, faults, notes)
+
+
+def _shadow_prices(parcels: gpd.GeoDataFrame, bound: Any, objective: float) -> list[str]:
+    """Find parcels that the plan leaves empty although their shadow price says that it then scores less."""
+    if "shadow_price" not in parcels or not isinstance(bound, (int, float)):
+        return []
+    price = parcels["shadow_price"].to_numpy(dtype=float)
+    wrong = (parcels["gfa_m2"].to_numpy(dtype=float) == 0) & ~(price <= bound - objective + 1e-6)
+    names = parcels["parcel_id"].to_numpy()[wrong]
+    return [f"shadow_price of {name}: it is empty, and the plan scores more than that allows" for name in names[:3]]
 
 
 def _evidence(

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import datetime
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import folium
 import geopandas as gpd
 import numpy as np
 
@@ -19,6 +19,8 @@ from optimizer.plan import entropy_index
 from optimizer.pollution import overlays
 
 if TYPE_CHECKING:
+    import folium
+
     from optimizer.compare import Comparison
     from optimizer.diagnose import Way
     from optimizer.study import Study
@@ -67,6 +69,11 @@ def draw_comparison(found: Comparison, *, offline: bool = False, words: Language
     ids = [name for name in first.parcels.index if name in last.parcels.index]
     old, frame = first.parcels.loc[ids], last.parcels.loc[ids].copy()
     styles = {style.name: style for plan in found.plans for style in use_styles(plan.study, words)}
+    for plan in found.plans:
+        for style in use_styles(plan.study, words):
+            if (style.jobs, style.homes) != (styles[style.name].jobs, styles[style.name].homes):
+                # Plans that count differently have no number in common.
+                styles[style.name] = replace(styles[style.name], jobs=0.0, homes=0.0)
     for use, before, after in zip(found.uses, found.floor_area(old).T, found.floor_area(frame).T, strict=True):
         frame[f"today_{use}"], frame[f"gfa_{use}"] = before, after
     for column in ("action", "stack"):

@@ -32,7 +32,7 @@ from optimizer.indices import index_columns
 from optimizer.model import SCORE, Arrays
 from optimizer.plan import Plan
 from optimizer.problem import all_rules, assemble
-from optimizer.ranges import Range, ranges
+from optimizer.ranges import UNKNOWN, Range, ranges
 from optimizer.reference import most_floor_area
 from optimizer.relaxation import Relaxation
 from optimizer.rules import Rule
@@ -48,6 +48,8 @@ RELAXING = 0.25
 """Share of the time limit after which the relaxation is taken as it is."""
 SAME = 1e-4
 """Share of an index by which it is not said to move."""
+RANGING = 3.0
+"""Time for ranges of indices of one study, in its time limits."""
 DUAL = 1e-9
 """Price of a row, model units, that is none."""
 
@@ -197,8 +199,15 @@ class Prices:
             return row
         row |= index_columns(answer.plan.result["indices"])
         for index, (least, most) in answer.ranges.items():
-            row |= {f"{index}_at_least": least, f"{index}_at_most": most}
+            known = (end if np.isfinite(end) else None for end in (least, most))
+            row |= dict(zip((f"{index}_at_least", f"{index}_at_most"), known, strict=True))
         return row
+
+    @property
+    def lacking(self) -> int:
+        """Ranges of indices that were asked for and not found in time."""
+        found = [end for answer in (self.base, *(p.answer for p in self.prices)) for end in answer.ranges.values()]
+        return sum(not np.isfinite(end).all() for end in found)
 
     @property
     def moved(self) -> list[str]:
@@ -206,9 +215,14 @@ class Prices:
         said = []
         for price in self.prices:
             for index, (low, high) in price.answer.ranges.items():
-                least, most = self.base.ranges.get(index, (-np.inf, np.inf))
+                least, most = self.base.ranges.get(index, UNKNOWN)
                 apart = max(low - most, least - high)
-                if apart > SAME * max(abs(least), abs(most)):
+                # The floor area ratio is the floor area once more.
+                if (
+                    index != "floor_area_ratio"
+                    and np.isfinite(apart)
+                    and apart > SAME * max(*(abs(end) for end in (low, high, least, most) if np.isfinite(end)), 0.0)
+                ):
                     now, before = (f"{_told(a)} to {_told(b)}" for a, b in ((low, high), (least, most)))
                     said.append(
                         f"{price.change}: {index} is {'more' if low > most else 'less'}, {now} instead of {before}"
@@ -272,7 +286,7 @@ def price(
     def ranged(answer: Answer, of: Study, place: District, tell: Report | None) -> Answer:
         if not indices or answer.plan is None or together.stop.is_set():
             return answer
-        clock = Clock(of.solve.time_limit, stop=together.stop)
+        clock = Clock(RANGING * of.solve.time_limit, stop=together.stop)
         if tell is not None:
             tell(Progress("ranges of indices", answer.low, answer.high, answer.seconds, clock.left))
         return replace(answer, ranges=ranges(of, place, answer.low, clock))

@@ -24,8 +24,10 @@ from optimizer.rules.base import per_floor
 from optimizer.study import Study
 
 Range = tuple[float, float]
-ROUNDS = 1
-"""Relaxations solved for one end of an index, each cut where the one before was too kind."""
+"""Least and most; infinite where not known."""
+UNKNOWN = (-np.inf, np.inf)
+SETTLING = 0.25
+"""Share of the time after which the relaxation is taken as it is."""
 NOTHING = 1e-6
 """Score that the solver may take for none."""
 
@@ -38,7 +40,7 @@ def ranges(study: Study, district: District, least: float, clock: Clock) -> dict
     least : float
         Score.
     clock : Clock
-        When it has run out, what is known by then is returned.
+        What is not known when it has run out is infinite.
 
     Returns
     -------
@@ -48,34 +50,25 @@ def ranges(study: Study, district: District, least: float, clock: Clock) -> dict
     """
     problem = assemble(study, district)
     relaxation = Relaxation(problem, study.solve.threads, problem.tolerance)
-    while not relaxation.settled and clock.left > 0:
+    while not relaxation.settled and (relaxation.x is None or clock.elapsed < SETTLING * clock.limit):
         if relaxation.solve(clock).status != "optimal":
-            return {}
-    columns = np.flatnonzero(problem.arrays().cost)
-    cost = problem.arrays().cost[columns]
-    row = problem.model.program.rows(
-        ["score"], (np.zeros(len(columns), dtype=np.int64), columns, cost), lower=(least - NOTHING) * SCORE
-    )
-    relaxation.hold(row)
+            break
+    if relaxation.x is not None:
+        columns = np.flatnonzero(problem.arrays().cost)
+        score = np.zeros(len(columns), dtype=np.int64), columns, problem.arrays().cost[columns]
+        relaxation.hold(problem.model.program.rows(["score"], score, lower=(least - NOTHING) * SCORE))
     ends = _Ends(relaxation, clock)
-    land = float(district.site_area.sum())
     areas = _areas(problem)
     total = areas.sum(axis=0)
-    found: dict[str, Range] = {}
-    for name, amount in (
-        ("floor_area_m2", total),
-        *((f"{use.name}_m2", area) for use, area in zip(district.uses, areas, strict=True)),
-        ("jobs", per_floor(district.uses, "jobs") @ areas),
-        ("homes", per_floor(district.uses, "homes") @ areas),
-    ):
-        if (known := ends.of(amount)) is not None:
-            found[name] = known
-    if "floor_area_m2" in found:
-        low, high = found["floor_area_m2"]
-        found["floor_area_ratio"] = low / land, high / land
+    low, high = ends.of(total)
+    land = float(district.site_area.sum())
+    found = {"floor_area_m2": (low, high), "floor_area_ratio": (low / land, high / land)}
+    for quantity in ("jobs", "homes"):
+        found[quantity] = ends.of(per_floor(district.uses, quantity) @ areas)
+    for use, area in zip(district.uses, areas, strict=True):
+        found[f"{use.name}_m2"] = ends.of(area)
     for name, above, below in _ratios(problem, areas):
-        if (known := ends.of_ratio(above, below)) is not None:
-            found[name] = known
+        found[name] = ends.of_ratio(above, below)
     return found
 
 
@@ -117,32 +110,25 @@ class _Ends:
     def __init__(self, relaxation: Relaxation, clock: Clock) -> None:
         self.relaxation, self.clock = relaxation, clock
 
-    def _most(self, amount: Floats) -> float | None:
-        """Return what an amount is at most; None where that was not found in time."""
-        best = None
+    def _most(self, amount: Floats) -> float:
+        """Return what an amount is at most; infinite where that was not found in time."""
+        if self.relaxation.x is None or self.clock.left <= 0:
+            return np.inf
         self.relaxation.aim(amount)
-        for _ in range(ROUNDS):
-            answer = self.relaxation.solve(self.clock)
-            if answer.status != "optimal":
-                break
-            best = answer.objective
-            if self.relaxation.settled:
-                break
-        return best
+        answer = self.relaxation.solve(self.clock)
+        return answer.objective if answer.status == "optimal" else np.inf
 
-    def of(self, amount: Floats) -> Range | None:
+    def of(self, amount: Floats) -> Range:
         """Return the least and the most of an amount."""
         most, least = self._most(amount), self._most(-amount)
-        return None if most is None or least is None else (0.0 - least, 0.0 + most)
+        return 0.0 - least, 0.0 + most
 
-    def of_ratio(self, above: Floats, below: Floats) -> Range | None:
+    def of_ratio(self, above: Floats, below: Floats) -> Range:
         """Return the least and the most of a ratio between 0 and 1."""
-        x = self.relaxation.x
-        smallest = self._most(-below)
-        if x is None or smallest is None or -smallest <= 0:
-            return None
+        smallest, x = -self._most(-below), self.relaxation.x
+        if x is None or not 0 < smallest < np.inf or below @ x <= 0:
+            return UNKNOWN
         ratio = float(above @ x / (below @ x))
         most, least = self._most(above - ratio * below), self._most(ratio * below - above)
-        if most is None or least is None:
-            return None
-        return max(ratio - max(least, 0.0) / -smallest, 0.0), min(ratio + max(most, 0.0) / -smallest, 1.0)
+        low, high = (ratio + sign * max(end, 0.0) / smallest for sign, end in ((-1.0, least), (1.0, most)))
+        return (max(low, 0.0) if np.isfinite(low) else low), (min(high, 1.0) if np.isfinite(high) else high)

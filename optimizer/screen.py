@@ -181,7 +181,7 @@ def district(console: Console, d: District, words: Language = ENGLISH) -> None:
 
 
 def summary(console: Console, result: dict[str, Any], words: Language = ENGLISH) -> None:
-    """Print score, indices before and after, and rules."""
+    """Print the score, and indices and the four laws before and after."""
     bound = f"{result['bound']:.5f}"
     if result.get("bound_is_trivial"):
         bound = words("{bound}, by the weights alone: there was no time to prove more", bound=bound)
@@ -262,9 +262,15 @@ def prices(console: Console, found: Prices) -> None:
             "Differences lie within their ranges, which the gaps of both solves leave; a smaller --gap narrows them.",
             "By duals: the same step priced by the relaxation, in which floors come in fractions; no proof of a difference.",
             *(
-                found.moved or ["No index surely moves: those of plans as good overlap."]
+                found.moved
+                or ["No index is known to move: as far as ranges were found, those of plans as good overlap."]
                 if found.base.ranges
                 else ["Indices in the table are of the plans found; other plans as good may have others (--indices)."]
+            ),
+            *(
+                [f"{found.lacking} ranges of indices were not found in time; a larger --time-limit finds more."]
+                if found.lacking
+                else []
             ),
             *(["Stopped by Ctrl-C; changes that are missing were not solved."] if found.interrupted else []),
         ],
@@ -339,7 +345,7 @@ def scoreboard(before: dict[str, Any], after: dict[str, Any], words: Language = 
 
 
 def notes(console: Console, said: Sequence[str]) -> None:
-    """Print what there is to know of how limits at receptors were written down, each sentence once."""
+    """Print sentences, each once."""
     for sentence in dict.fromkeys(said):
         console.print(sentence, markup=False, highlight=False, soft_wrap=True)
 

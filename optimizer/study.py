@@ -87,7 +87,10 @@ class Study(Section):
         for name in value:
             if not name.isidentifier():
                 raise ValueError(f"use {name!r}: a name is letters, digits and _ since it becomes a column")
-            if name in ("m2", "dominant_use") or sum(name.lower() == other.lower() for other in value) > 1:
+            if (
+                name in ("m2", "dominant_use", "floor_area")
+                or sum(name.lower() == other.lower() for other in value) > 1
+            ):
                 raise ValueError(f"use {name!r}: the name clashes with another column; take another name")
         return value
 

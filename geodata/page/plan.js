@@ -5,7 +5,7 @@ function upstairs(map, data) {
   const put = (text, values) => t(text).replace(/\{(\w+)\}/g, (_, key) => values[key]);
   const whole = new Intl.NumberFormat(data.lang, { maximumFractionDigits: 0 });
   const fine = new Intl.NumberFormat(data.lang, { maximumFractionDigits: 2 });
-  const small = new Intl.NumberFormat(data.lang, { maximumSignificantDigits: 3 });
+  const small = new Intl.NumberFormat(data.lang, { maximumSignificantDigits: 3, roundingMode: "floor" });
   const number = v => v == null ? "–" : whole.format(v);
   const percent = v => v == null ? "–" : new Intl.NumberFormat(data.lang, { style: "percent" }).format(v);
   const el = (tag, attributes, ...children) => {
@@ -43,10 +43,11 @@ function upstairs(map, data) {
   const widest = Math.max(1, ...changed.map(Math.abs));
   const actions = Object.keys(data.actions);
   const SAME = 0.05;  /* m² to which files are rounded */
-  const alike = i => p.action[i] === p.action_before[i] && uses.every((_, u) => Math.abs(p.gfa[u][i] - p.today[u][i]) <= SAME);
-  const differences = [[t("the same"), "#BBBBBB"], [t("other uses, as much floor area"), "#E69F00"], [t("more floor area"), "#0072B2"], [t("less floor area"), "#F0E442"]];
+  const alike = i => uses.every((_, u) => Math.abs(p.gfa[u][i] - p.today[u][i]) <= SAME);
+  const differences = [[t("the same"), "#BBBBBB"], [t("treated otherwise, the same uses"), "#CC79A7"], [t("other uses, as much floor area"), "#E69F00"], [t("more floor area"), "#0072B2"], [t("less floor area"), "#F0E442"]];
   /* What is set side by side: today and the plan, or two plans. */
   const sides = data.sides || [t("Today"), t("Plan")];
+  const whose = data.sides ? sides[1] + ": " : "";
   const [before, after] = sides.map(side => ({ side }));
   let shared = 0;
   const views = {
@@ -54,7 +55,7 @@ function upstairs(map, data) {
     today: byUse(put("{side}: dominant use", before), p.dominant_today, p.today),
     action: { title: put("{side}: what happens", after), classes: Object.values(data.actions), of: i => actions.indexOf(p.action[i]) },
     differs: { title: t("What differs"), classes: differences,
-      of: i => alike(i) ? 0 : Math.abs(changed[i]) <= SAME ? 1 : changed[i] > 0 ? 2 : 3 },
+      of: i => alike(i) ? (p.action[i] === p.action_before[i] ? 0 : 1) : Math.abs(changed[i]) <= SAME ? 2 : changed[i] > 0 ? 3 : 4 },
     change: graded(t("Change of floor area"), put("{n} m² less", { n: number(widest) }), put("{n} m² more", { n: number(widest) }),
       i => gfa[i] || today[i] ? 0.5 + 0.5 * Math.sign(changed[i]) * Math.sqrt(Math.abs(changed[i]) / widest) : null, data.both),
     share: graded(put("{side}: share of one use", after), "0 %", "100 %", i => gfa[i] ? p.gfa[shared][i] / gfa[i] : null),
@@ -68,7 +69,7 @@ function upstairs(map, data) {
   const dearest = Math.max(...dear);
   if (dearest > 0) views.price = graded(t("Shadow price of the land"), "0", put("{n} of the score a hectare", { n: small.format(dearest) }),
     i => dear[i] == null ? null : Math.sqrt(dear[i] / dearest));
-  if (!data.sides) delete views.differs;
+  delete views[data.sides ? "price" : "differs"];
   if (p.block.every(v => v == null)) delete views.block;
   if (p.max_far.every(v => v == null)) delete views.used;
 
@@ -109,7 +110,7 @@ function upstairs(map, data) {
     }));
   };
   function tip(i) {
-    const box = el("div", {}, el("b", { text: p.id[i] }), ": " + data.actions[p.action[i]][0]);
+    const box = el("div", {}, el("b", { text: p.id[i] }), ": " + whose + data.actions[p.action[i]][0]);
     const listed = p.stack[i].slice().reverse();
     listed.slice(0, 12).forEach(s => box.append(el("div", { text: uses[s[1]].label + " " + range(s[2], s[3]) + ", " + number(s[4]) + " m²" })));
     if (listed.length > 12) box.append(el("div", { text: "…" }));
@@ -209,12 +210,12 @@ function upstairs(map, data) {
     L.polygon(shapes[i], { renderer: canvas["up-marks"], fill: false, color: "#111", weight: 3.5, interactive: false }).addTo(mark);
     const rows = uses.map((u, k) => [u, p.today[k][i], p.gfa[k][i]]).filter(r => r[1] || r[2]);
     const jobs = sum(uses.map((u, k) => u.jobs * p.gfa[k][i])), homes = sum(uses.map((u, k) => u.homes * p.gfa[k][i]));
-    const facts = [data.actions[p.action[i]][0], put("{n} storeys", { n: p.floors[i] }), number(gfa[i]) + " m²",
+    const facts = [whose + data.actions[p.action[i]][0], put("{n} storeys", { n: p.floors[i] }), number(gfa[i]) + " m²",
       "FAR " + fine.format(p.far[i]) + (p.max_far[i] == null ? "" : " " + put("of {n}", { n: fine.format(p.max_far[i]) }))];
     if (jobs) facts.push(put("{n} jobs", { n: number(jobs) }));
     if (homes) facts.push(put("{n} homes", { n: number(homes) }));
     if (p.zone[i]) facts.push(put("zone {n}", { n: p.zone[i] }));
-    if (p.price[i] != null && dearest > 0) facts.push(put("shadow price {n}", { n: small.format(p.price[i]) }));
+    if (p.price[i] != null && dearest > 0 && !data.sides) facts.push(put("shadow price {n}", { n: small.format(p.price[i]) }));
     const links = upstream(i);
     section.replaceChildren(...[
       el("button", { class: "up-close", type: "button", "aria-label": t("Close"), text: "×", onclick: () => { shut(); if (before && before.focus) before.focus(); } }),
@@ -287,7 +288,8 @@ function upstairs(map, data) {
       const ramp = v.classes.slice(0, -1);
       parts.push(el("div", { class: "up-ramp" }, ramp.map(([, c]) => el("i", { style: "background:" + c }))),
         el("div", { class: "up-ends" }, el("span", { text: ramp[0][0] }), el("span", { text: ramp[ramp.length - 1][0] })),
-        el("table", {}, row(NONE[0], NONE[1], put("{n} parcels", { n: number(shown.filter(i => v.of(i) === ramp.length).length) }))));
+        ...[shown.filter(i => v.of(i) === ramp.length).length].filter(none => none && view !== "price")
+          .map(none => el("table", {}, row(NONE[0], NONE[1], put("{n} parcels", { n: number(none) })))));
     } else {
       const n = v.classes.map(() => 0);
       shown.forEach(i => n[v.of(i)]++);

@@ -316,8 +316,8 @@ def test_two_plans_stand_on_two_sides_of_a_line(tmp_path):
     assert swiping and hidden and heads == ["first <b>", "second"]
     assert "2,000" in lists[0] and "Homes" not in lists[0] and "800" in lists[1] and "1,200" in lists[1]
     # As much floor area for other uses; nothing stands on either side, but what is done to the parcel differs.
-    assert colours == ["#E69F00", "#E69F00"]
-    assert re.search(r"the same\s+0", legend) and re.search(r"as much floor area\s+2", legend)
+    assert colours == ["#E69F00", "#CC79A7"]
+    assert re.search(r"the same\s+0", legend) and re.search(r"as much floor area\s+1", legend)
     assert again.startswith("second: dominant use")
 
 

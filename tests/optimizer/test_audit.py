@@ -4,9 +4,11 @@ import json
 import shutil
 import sqlite3
 
+import numpy as np
+import pandas as pd
 import pytest
 
-from optimizer.audit import audit_folder
+from optimizer.audit import _shadow_prices, audit_folder
 from optimizer.errors import StudyError
 from tests.districts import lots, solve, study
 
@@ -100,6 +102,12 @@ RESULT = {
     "a rule left out": lambda r: r["rules"].pop(),
     "a rule's value": lambda r: r["rules"][0].update(value=0.0),
 }
+
+
+@pytest.mark.parametrize(("price", "wrong"), [(0.1, 0), (0.2, 1), (np.nan, 1)])
+def test_an_empty_parcel_disproves_too_high_a_shadow_price(price, wrong):
+    parcels = pd.DataFrame({"parcel_id": ["A", "B"], "gfa_m2": [0.0, 100.0], "shadow_price": [price, 0.9]})
+    assert len(_shadow_prices(parcels, 0.6, 0.5)) == wrong
 
 
 @pytest.mark.parametrize("kind", PLAN)

@@ -1,5 +1,6 @@
 """What each rule costs, against studies solved from scratch by another solver; steps of rules against plans."""
 
+import threading
 import tomllib
 
 import numpy as np
@@ -17,8 +18,8 @@ from optimizer.highs import Clock
 from optimizer.indices import index_columns
 from optimizer.outcomes import PRICES, write_prices
 from optimizer.plan import Plan
-from optimizer.price import Answer, Change, _compared, changes, price, with_reference
-from optimizer.ranges import ranges
+from optimizer.price import Answer, Change, Prices, _compared, changes, price, with_reference
+from optimizer.ranges import UNKNOWN, ranges
 from optimizer.rules import rule_kinds
 from optimizer.study import load_study
 from tests.districts import USES, lots, random_lots, study
@@ -101,6 +102,19 @@ def test_a_change_whose_numbers_contradict_one_another_is_a_row():
     assert by_kind["stricter"].verdict.startswith("cannot be asked: ")
     row = found.table.set_index("change").loc["stricter"]
     assert row["status"] == "error" and "minimum shares" in row["message"]
+
+
+def test_ranges_that_were_not_found_in_time_are_said_to_be_unknown():
+    asked, frame = study(), lots(2)
+    stop = threading.Event()
+    stop.set()
+    district = read_district(asked, frame)
+    for clock in (Clock(60, stop=stop), Clock(0)):
+        known = ranges(asked, district, 0.0, clock)
+        assert set(known.values()) == {UNKNOWN}
+    answer = Answer(0.5, 0.6, "optimal", None, 1.0, ranges=known)
+    found = Prices(asked, answer, (), False)
+    assert found.lacking == len(known) and found.moved == []
 
 
 def test_what_surely_moves_is_said():

@@ -16,8 +16,8 @@ from geodata.presets import presets
 from optimizer.api import check
 from optimizer.district import read_district
 from optimizer.errors import StudyError
-from optimizer.screen import preset as show_preset
-from optimizer.screen import preset_list
+from optimizer.listings import preset as show_preset
+from optimizer.listings import preset_list
 from optimizer.screen import proposal as show_proposal
 from optimizer.starting import write_from
 from optimizer.study import load_study
