@@ -5,7 +5,8 @@ function upstairs(map, data) {
   const put = (text, values) => t(text).replace(/\{(\w+)\}/g, (_, key) => values[key]);
   const whole = new Intl.NumberFormat(data.lang, { maximumFractionDigits: 0 });
   const fine = new Intl.NumberFormat(data.lang, { maximumFractionDigits: 2 });
-  const small = new Intl.NumberFormat(data.lang, { maximumSignificantDigits: 3, roundingMode: "floor" });
+  const small = new Intl.NumberFormat(data.lang, { maximumSignificantDigits: 3 });
+  const down = new Intl.NumberFormat(data.lang, { maximumSignificantDigits: 3, roundingMode: "floor" });
   const number = v => v == null ? "–" : whole.format(v);
   const percent = v => v == null ? "–" : new Intl.NumberFormat(data.lang, { style: "percent" }).format(v);
   const el = (tag, attributes, ...children) => {
@@ -215,7 +216,7 @@ function upstairs(map, data) {
     if (jobs) facts.push(put("{n} jobs", { n: number(jobs) }));
     if (homes) facts.push(put("{n} homes", { n: number(homes) }));
     if (p.zone[i]) facts.push(put("zone {n}", { n: p.zone[i] }));
-    if (p.price[i] != null && dearest > 0 && !data.sides) facts.push(put("shadow price {n}", { n: small.format(p.price[i]) }));
+    if (p.price[i] != null && dearest > 0 && !data.sides) facts.push(put("shadow price {n}", { n: down.format(p.price[i]) }));
     const links = upstream(i);
     section.replaceChildren(...[
       el("button", { class: "up-close", type: "button", "aria-label": t("Close"), text: "×", onclick: () => { shut(); if (before && before.focus) before.focus(); } }),
