@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from optimizer.uses import Use
 
 HATCHES = ("", "////", "....", "xxxx", "\\\\\\\\", "++++", "oooo", "----")
-PATCHES = 1.5
+PATCHES = 1.49
 """Order of drawing below which all is a picture in the figure: browsers print each hatched shape as one of its own."""
 STEP = 50.0
 """Width of a bar of walks, m."""
