@@ -140,7 +140,9 @@ def _shadow_prices(parcels: gpd.GeoDataFrame, bound: Any, objective: float) -> l
     if "shadow_price" not in parcels or not isinstance(bound, (int, float)):
         return []
     price = parcels["shadow_price"].to_numpy(dtype=float)
-    wrong = (parcels["gfa_m2"].to_numpy(dtype=float) == 0) & ~(price <= bound - objective + 1e-6)
+    wrong = (parcels["gfa_m2"].to_numpy(dtype=float) == 0) & ~(
+        price <= bound - objective + 1e-5 * max(abs(objective), 1.0)
+    )
     names = parcels["parcel_id"].to_numpy()[wrong]
     return [f"shadow_price of {name}: it is empty, and the plan scores more than that allows" for name in names[:3]]
 

@@ -29,6 +29,7 @@ from optimizer.diagnose import Diagnosis
 from optimizer.district import read_district
 from optimizer.errors import InfeasibleError, LimitError, StudyError, UpstairsError, known_name
 from optimizer.files import (
+    FILES,
     check_only,
     check_target,
     redraw,
@@ -511,7 +512,10 @@ def score(
     file: Annotated[Path | None, typer.Option("--out", metavar="FILE", help="Write what was found, as JSON.")] = None,
 ) -> None:
     """Judge a plan that another tool made, by the rules and the score of a study."""
-    found = score_plan(plan, load_study(study))
+    asked = load_study(study)
+    if file is not None:
+        asked.check_spared(file, study, plan, *(plan.parent / name for name in FILES))
+    found = score_plan(plan, asked)
     if file is not None:
         write_score(found, file)
     out.print(screen.indices({"today": found.audit.existing, "plan": found.audit.indices}, "Today and planned"))
@@ -624,6 +628,8 @@ def export(
     if lp is None and mps is None:
         raise StudyError("export: name a file with --lp FILE or --mps FILE")
     asked = load_study(study)
+    for file in filter(None, (lp, mps)):
+        asked.check_spared(file, study)
     arrays = assemble(asked, read_district(asked)).arrays()
     if lp is not None and mps is not None and lp.resolve() == mps.resolve():
         raise StudyError(f"--lp and --mps both name {lp}; name two files")

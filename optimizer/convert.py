@@ -63,6 +63,7 @@ def convert(
     ending = CITYJSON if file.name.lower().endswith(CITYJSON) else file.suffix.lower()
     _check(folder, file, ending, layer, scale, shorten)
     study, frame, _ = read_folder(folder)
+    study.check_spared(file)
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=file.parent, prefix=".upstairs-") as place:

@@ -120,6 +120,9 @@ def _read(file: Path, district: District) -> pd.DataFrame:
     for column in ("parcel_id", "action"):
         if column not in found:
             raise StudyError(f"{file}: no property {column}; a plan has parcel_id, action and stack on every feature")
+    nameless = int(found["parcel_id"].isna().sum())
+    if nameless:
+        raise StudyError(f"{file}: {nameless} features without parcel_id; a plan has it on every feature")
     floors = [str(column) for column in found.columns if str(column).startswith("floors_")]
     for column in floors:
         known_name(column, [f"floors_{use.name}" for use in district.uses], f"{file}: property")

@@ -10,7 +10,7 @@ import math
 import tomllib
 import types
 import typing
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -247,13 +247,30 @@ class Study(Section):
         """Return the study as plain values for TOML, files made absolute so that it can be read anywhere."""
         data = self.model_dump(mode="json", exclude_none=True, exclude={"rules"})
         data["rules"] = [rule.to_dict() for rule in self.rules]
-        pollution = data["pollution"]
-        around = [pollution.get("screens"), *pollution["background"].values(), *pollution["places"].values()]
-        layers = data["layers"].values()
-        for section in (data["parcels"], data.get("streets"), data["parcels"].get("limits"), *layers, *around):
-            if section and section.get("file") and not is_address(section["file"]):
-                section["file"] = self.path(section["file"]).as_posix()
+        for section in _with_files(data):
+            section["file"] = self.path(section["file"]).as_posix()
         return data
+
+    def check_spared(self, file: Path, *others: Path) -> None:
+        """Make sure that a file to be written is none that the study is read from, nor one of some others.
+
+        Raises
+        ------
+        StudyError
+            Naming it.
+        """
+        read = [Path(section["file"]) for section in _with_files(self.to_dict())]
+        if file.resolve() in {path.resolve() for path in (*read, *others)}:
+            raise StudyError(f"{file}: is read here, and would be lost; name another file to write")
+
+
+def _with_files(data: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """Yield the sections of a study's values that name a file."""
+    parcels, pollution = data["parcels"], data["pollution"]
+    around = (pollution.get("screens"), *pollution["background"].values(), *pollution["places"].values())
+    for section in (parcels, data.get("streets"), parcels.get("limits"), *data["layers"].values(), *around):
+        if section and section.get("file") and not is_address(section["file"]):
+            yield section
 
 
 def load_study(source: Path | str | Mapping[str, Any] | Study, folder: Path | None = None) -> Study:

@@ -142,6 +142,7 @@ def _without(key):
         (lambda d: d["features"].append(d["features"][0]), "there twice"),
         (lambda d: d["features"][0]["properties"].update(parcel_id="X"), "no parcel of the study"),
         (lambda d: d["features"][0]["properties"].update(action="keeep"), "did you mean 'keep'"),
+        (lambda d: d["features"][0]["properties"].pop("parcel_id"), "1 features without parcel_id"),
         (lambda d: d.update(features=3), "not a GeoJSON"),
         (_built(to=2.5), "a whole number from 0 to"),
         (_built(to=2_000_000_000), "a whole number from 0 to"),
@@ -204,3 +205,10 @@ def test_the_command_judges_a_plan_of_a_study(tmp_path):
     (tmp_path / "today.geojson").write_text(json.dumps(today))
     ended = CliRunner().invoke(app, words[:3])
     assert ended.exit_code == 1 and "0 storeys converted" in ended.output
+    for command, option in (("score", "--out"), ("export", "--lp")):
+        own = {name: (tmp_path / name).read_bytes() for name in ("study.toml", "lots.gpkg")}
+        given = words[1:3] if command == "score" else words[2:3]
+        for name, before in own.items():
+            ended = CliRunner().invoke(app, [command, *given, option, str(tmp_path / name)])
+            assert isinstance(ended.exception, StudyError) and "would be lost" in str(ended.exception)
+            assert (tmp_path / name).read_bytes() == before
