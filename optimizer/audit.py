@@ -7,7 +7,6 @@ rules from their own checks.
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -17,19 +16,15 @@ from typing import TYPE_CHECKING, Any
 import geopandas as gpd
 import numpy as np
 import pandas as pd
-import shapely
 from scipy.optimize import linprog
 from scipy.special import xlogy
 
-from geodata.database import read_table
-from geodata.errors import GeodataError
 from geodata.facades import facade_points, footprints
-from optimizer.district import read_district
+from optimizer.consistency import AREA_TOLERANCE, same_floors, same_inputs, same_shapes, same_tables
 from optimizer.errors import StudyError
 from optimizer.files import read_folder
 from optimizer.laws import TenMinutes, laws, ten_minutes
 from optimizer.rules import Check, Evidence, implied_rules
-from optimizer.surroundings import receptor_tables
 from optimizer.transport import Shipments, Walks, transport
 from optimizer.uses import Use
 
@@ -42,8 +37,6 @@ RULE_TOLERANCE = 1e-4
 """Largest difference of a rule's written value near 0, in its unit (files round to a millionth)."""
 FACADE_TOLERANCE = 0.01
 """Largest distance of a receptor from where it is laid again, m."""
-AREA_TOLERANCE = 0.05
-"""Largest difference of a parcel's floor area, m² (plates are computed again from coverage)."""
 
 
 @dataclass(frozen=True)
@@ -91,14 +84,16 @@ def audit_folder(folder: Path) -> Audit:
         evidence = _evidence(study, parcels, sites, walks, written, faults)
         if study.polluted:
             evidence = _with_receptors(study, evidence, sites, folder / "plan.gpkg", faults)
-        _same_tables(evidence.parcels, written, faults)
+        same_tables(evidence.parcels, written, faults)
+        same_shapes(parcels, written, sites, faults)
+        same_floors(evidence.parcels, folder / "plan.gpkg", faults)
         audit = recompute(study, evidence)
     except KeyError as error:
         raise StudyError(f"{folder}: {error} is in one of the plan's files and missing from another") from None
     except (TypeError, ValueError, AttributeError, IndexError) as error:
         raise StudyError(f"{folder}: a value of the plan's files is of the wrong kind: {error}") from None
     faults += audit.faults
-    notes = _same_inputs(study, parcels, evidence, result, faults)
+    notes = same_inputs(study, parcels, evidence, result, faults)
     faults += [
         f"{c.name}: {place} breaks it (worst {c.scope}: {c.value:,.6g} {c.unit}, limit {c.sense} {c.limit:,.6g})"
         for c in audit.checks
@@ -123,6 +118,7 @@ def audit_folder(folder: Path) -> Audit:
             faults.append(f"gap {gap} is written, {follows} follows from bound and objective")
     else:
         faults.append("result.json: objective or bound is no number")
+    faults += _status(result, study.solve.gap)
     faults += _shadow_prices(parcels, bound, audit.objective)
     stated = result.get("rules", [])
     if len(stated) != len(audit.checks):
@@ -133,6 +129,15 @@ def audit_folder(folder: Path) -> Audit:
         if not same or not all(_close(row[key], getattr(check, key), RULE_TOLERANCE) for key in numbers):
             faults.append(f"rule {check.name}, {check.scope}: not as result.json states it")
     return Audit(audit.checks, audit.indices, audit.existing, audit.objective, faults, notes)
+
+
+def _status(result: dict[str, Any], allowed: float) -> list[str]:
+    """Find a status that does not follow from the gap and from the one that the study was content with."""
+    gap = result.get("gap")
+    follows = "optimal" if isinstance(gap, (int, float)) and gap <= allowed + 1e-9 else "feasible"
+    return (
+        [] if result.get("status") == follows else [f"status {result.get('status')!r} is written, {follows!r} follows"]
+    )
 
 
 def _shadow_prices(parcels: gpd.GeoDataFrame, bound: Any, objective: float) -> list[str]:
@@ -314,99 +319,6 @@ def _same_parcel(
     stated = row["dominant_use"] or ""
     if stated != best and (stated not in area or total == 0 or area[best] - area[stated] > AREA_TOLERANCE):
         faults.append(f"parcel {name}: dominant_use is {stated!r}, not {best!r}")
-
-
-def _same_tables(parcels: gpd.GeoDataFrame, written: gpd.GeoDataFrame, faults: list[str]) -> None:
-    """Compare plan.geojson with the parcels of plan.gpkg."""
-    other = written.set_index("parcel_id")
-    for name in other.index.difference(parcels.index):
-        faults.append(f"parcel {name}: in plan.gpkg but not in plan.geojson")
-    shared = parcels.index.intersection(other.index)
-    for column in other.columns.drop(["geometry", "stack"]):
-        if column not in parcels:
-            continue
-        a, b = parcels.loc[shared, column], other.loc[shared, column]
-        if pd.api.types.is_numeric_dtype(b) and not pd.api.types.is_bool_dtype(b):
-            x, y = pd.to_numeric(a).to_numpy(float), b.to_numpy(float)
-            differ = ~((np.abs(x - y) <= AREA_TOLERANCE) | (np.isnan(x) & np.isnan(y)))
-        else:
-            differ = (a.fillna("").astype(str) != b.fillna("").astype(str)).to_numpy()
-        if differ.any():
-            faults.append(f"parcel {shared[differ][0]}: {column} differs between plan.geojson and plan.gpkg")
-    stacks = [json.loads(s) if isinstance(s, str) else s for s in other.loc[shared, "stack"]]
-    for name, a, b in zip(shared, parcels.loc[shared, "stack"], stacks, strict=True):
-        if a != b:
-            faults.append(f"parcel {name}: stack differs between plan.geojson and plan.gpkg")
-
-
-def _same_inputs(
-    study: Study, parcels: gpd.GeoDataFrame, evidence: Evidence, result: dict[str, Any], faults: list[str]
-) -> list[str]:
-    """Read the study's parcels again, where they still are as they were, and compare limits and today's floors.
-
-    Returns what could not be compared.
-    """
-    from geodata.layers import sha256
-    from geodata.parcels import read_parcels
-
-    stated = {item["file"]: item["sha256"] for item in result.get("inputs", [])}
-    if study.parcels.file is None:
-        return ["The parcels came from Python: limits and today's floors were not compared with their source."]
-    tables = {str(table): table for table in study.tables}
-    changed = [f for f, h in stated.items() if f not in tables and (not Path(f).is_file() or sha256(Path(f)) != h)]
-    if changed:
-        return [f"{changed[0]} is gone or changed since: limits and today's floors were not compared with it."]
-    for name in tables.keys() & stated.keys():
-        try:
-            digest = read_table(tables[name])[1]
-        except GeodataError as error:
-            return [f"{error}: limits and today's floors were not compared with it."]
-        if digest != stated[name]:
-            return [f"{name} changed since: limits and today's floors were not compared with it."]
-    fresh = read_parcels(study.parcel_source()).frame.set_index("parcel_id")
-    table = parcels.drop_duplicates("parcel_id").set_index("parcel_id")
-    for name in fresh.index.difference(table.index):
-        faults.append(f"parcel {name}: in the study's parcels but not in plan.geojson")
-    shared = fresh.index.intersection(table.index)
-    columns = {"site_area": "site_area", "max_far": "max_far", "max_height": "max_height", "max_floors": "max_floors"}
-    columns |= {"coverage": "coverage", "storeys_today": "storeys_today"}
-    columns |= {f"gfa_{use}": f"today_{use}" for use in study.uses}
-    for original, column in columns.items():
-        x = fresh.loc[shared, original].to_numpy(float)
-        y = pd.to_numeric(table.loc[shared, column]).to_numpy(float)
-        differ = ~((np.abs(x - y) <= 0.01) | (np.isnan(x) & np.isnan(y)))
-        if differ.any():
-            faults.append(f"parcel {shared[differ][0]}: {column} is not what the study's parcels say")
-    if evidence.receptors:
-        _same_surroundings(study, evidence, faults)
-    return []
-
-
-def _same_surroundings(study: Study, evidence: Evidence, faults: list[str]) -> None:
-    """Read backgrounds, places and screens of the study again and compare them with the plan's."""
-    around = read_district(study).around
-    for at, fresh in receptor_tables(around, study.backgrounds).items():
-        table = evidence.receptors[at]
-        if len(table) != len(fresh):
-            faults.append(f"receptors_{at}: {len(table)} in the plan, {len(fresh)} by the study's files")
-            continue
-        for column in fresh.columns.drop("geometry"):
-            a, b = fresh[column].to_numpy(), table.get(column, pd.Series([None] * len(table))).to_numpy()
-            numeric = pd.api.types.is_numeric_dtype(fresh[column])
-            same = (
-                np.isclose(a.astype(float), b.astype(float), atol=0.01) if numeric else a.astype(str) == b.astype(str)
-            )
-            if not same.all():
-                faults.append(
-                    f"receptors_{at}: {column} of {table['receptor'].iloc[int(np.argmin(same))]} is not what the study's files say"
-                )
-    stand = [shape for shape, _ in evidence.screens]
-    heights = [height for _, height in evidence.screens]
-    if len(stand) != len(around.screens.heights) or not (
-        np.allclose(heights, around.screens.heights, atol=0.01)
-        and np.allclose(shapely.area(stand), shapely.area(around.screens.footprints), atol=0.1)
-    ):
-        faults.append("screens: not the buildings of the study's files that the plan cannot change")
 
 
 def recompute(study: Study, evidence: Evidence) -> Audit:

@@ -7,6 +7,7 @@ import sqlite3
 import numpy as np
 import pandas as pd
 import pytest
+import shapely
 
 from optimizer.audit import _shadow_prices, audit_folder
 from optimizer.errors import StudyError
@@ -72,6 +73,18 @@ def clear_instead(features):
     built(features)["action"] = "clear"
 
 
+def swap_shapes(features):
+    first, last = features[0], features[-1]
+    first["geometry"], last["geometry"] = last["geometry"], first["geometry"]
+
+
+def moved(geometry):
+    """A few metres to the east."""
+    return shapely.geometry.mapping(
+        shapely.transform(shapely.geometry.shape(geometry), lambda xy: np.add(xy, [3e-5, 0.0]))
+    )
+
+
 PLAN = {
     "a floor added": add_floor,
     "a use swapped": swap_use,
@@ -90,11 +103,14 @@ PLAN = {
     "today's floor area": lambda fs: fs[0]["properties"].update(today_shops=500.0),
     "a looser limit": lambda fs: built(fs).update(max_far=9.0),
     "an unknown use": lambda fs: built(fs)["stack"][0].update(use="castle"),
+    "shapes swapped": lambda fs: swap_shapes(fs),
+    "a shape moved": lambda fs: fs[0].update(geometry=moved(fs[0]["geometry"])),
     "a storey left out": lambda fs: built(fs)["stack"][-1].update({"from": 7, "to": 7}),
 }
 RESULT = {
     "objective": lambda r: r.update(objective=r["objective"] * 1.01),
     "bound below": lambda r: r.update(bound=r["objective"] * 0.9),
+    "status": lambda r: r.update(status="foo"),
     "gap": lambda r: r.update(gap=r["gap"] + 0.01),
     "proximity": lambda r: r["indices"]["proximity"].update(index=0.999),
     "mixing": lambda r: r["indices"]["mixing"].update(building=0.999),
@@ -138,6 +154,25 @@ def test_a_longer_walk_is_caught(folder):
     found = audit_folder(folder)
     shares = json.loads((folder / "result.json").read_text())["indices"]["proximity"]["shares"]
     assert found.faults or shares["same_building"] + shares["unserved"] > 0.9999
+
+
+PACKAGE = {
+    "floor area of a storey": "UPDATE floors SET gfa_m2 = gfa_m2 + 5 WHERE fid = 1",
+    "a use of a storey": "UPDATE floors SET use = 'nothing' WHERE fid = 1",
+    "storeys gone": "DELETE FROM floors",
+    "a site's point": "UPDATE sites SET x = x + 500 WHERE fid = 1",
+    "a parcel's shape": "UPDATE parcels SET geom = (SELECT geom FROM parcels WHERE fid = 2) WHERE fid = 1",
+    "a site's shape": "UPDATE sites SET geom = (SELECT geom FROM sites WHERE fid = 2) WHERE fid = 1",
+}
+
+
+@pytest.mark.parametrize("kind", PACKAGE)
+def test_changed_packages_are_caught(folder, kind):
+    with sqlite3.connect(folder / "plan.gpkg") as database:
+        for (name,) in database.execute("SELECT name FROM sqlite_master WHERE type = 'trigger'").fetchall():
+            database.execute(f'DROP TRIGGER "{name}"')
+        assert database.execute(PACKAGE[kind]).rowcount > 0
+    assert audit_folder(folder).faults
 
 
 @pytest.mark.parametrize("name", ["plan.geojson", "plan.gpkg", "result.json", "study.toml"])
