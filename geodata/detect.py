@@ -133,7 +133,11 @@ def propose(file: Path, layer: str | None = None) -> Proposal:
     preset = fitting(columns)
     table = pd.DataFrame(frame.drop(columns=frame.geometry.name))
     found = [_crs(frame, metric, preset)]
-    found += list(_of_preset(preset, columns) if preset else _of_columns(table, metric.geometry.area.to_numpy(), frame))
+    area = metric.geometry.area.to_numpy()
+    if preset:
+        found += [_against_contents(guess, preset, table, area, frame) for guess in _of_preset(preset, columns)]
+    else:
+        found += list(_of_columns(table, area, frame))
     parcels = _parcels(found, preset, columns)
     uncounted = _uncounted(table, parcels)
     if uncounted:
@@ -160,7 +164,8 @@ def _of_preset(preset: Preset, columns: Sequence[str]) -> Iterator[Guess]:
     absent, table = preset.missing(columns), preset.table(columns)
     for key in ("area_unit", "length_unit"):
         if key in table:
-            yield Guess(key, table[key], "sure", f"as published by {preset.publisher}")
+            said = f"as published by {preset.publisher}" if preset.source else f"as preset {preset.name} has it"
+            yield Guess(key, table[key], "sure", said)
     for part in ("columns", "existing"):
         for name, given in table.get(part, {}).items():
             key = f"{part}.{name}"
@@ -175,6 +180,29 @@ def _of_preset(preset: Preset, columns: Sequence[str]) -> Iterator[Guess]:
     if {named.get("gfa"), named.get("use_code")} <= set(columns):
         for use, codes in table.get("codes", {}).items():
             yield Guess(f"codes.{use}", codes, "sure", f"codes of preset {preset.name}")
+
+
+def _against_contents(
+    guess: Guess, preset: Preset, table: pd.DataFrame, area: np.ndarray, frame: gpd.GeoDataFrame
+) -> Guess:
+    """Return what a preset says of the unit of areas, or what the contents say against it.
+
+    A publisher's word stands, with a doubt; names that anyone may use say nothing of units where the contents do.
+    """
+    if guess.key != "area_unit":
+        return guess
+    known = preset.table(list(table.columns))
+    columns = {key: _column(table[name]) for key, name in known["columns"].items() if name in list(table)}
+    given = [[names] if isinstance(names, str) else names for names in known.get("existing", {}).values()]
+    existing = [_column(table[name]) for names in given for name in names if name in table]
+    told = _area_unit(columns, existing, area, frame)
+    if preset.source:
+        doubtful = told.confidence != "guess" and told.value != guess.value
+        against = f"{guess.reason}, but {told.value} fits better: {told.reason}"
+        return replace(guess, confidence="likely", reason=against) if doubtful else guess
+    if told.value != guess.value:
+        return told
+    return guess if told.confidence != "guess" else replace(guess, confidence="likely")
 
 
 def _parcels(found: Sequence[Guess], preset: Preset | None, columns: Sequence[str]) -> dict[str, Any]:
@@ -280,7 +308,10 @@ def _of_columns(table: pd.DataFrame, area: np.ndarray, frame: gpd.GeoDataFrame) 
     if "gfa" in taken and (by_use or "use_code" not in taken):
         reason = "counted by use already" if by_use else "no column says of which use it is"
         taken["gfa"] = replace(taken["gfa"], confidence="guess", reason=reason)
-    unit = _area_unit(found, existing, area, frame)
+    by_use_names = [
+        name for guess in existing for name in ([guess.value] if isinstance(guess.value, str) else guess.value)
+    ]
+    unit = _area_unit(found, [by_name[name] for name in by_use_names], area, frame)
     yield unit
     yield from _fitting_unit(taken, found, unit, area)
     yield from existing
@@ -434,11 +465,11 @@ def _of_one_use(use: str, columns: Sequence[_Column]) -> Guess:
 
 
 def _area_unit(
-    found: Mapping[str, _Column], existing: Sequence[Guess], area: np.ndarray, frame: gpd.GeoDataFrame
+    found: Mapping[str, _Column], existing: Sequence[_Column], area: np.ndarray, frame: gpd.GeoDataFrame
 ) -> Guess:
-    """Propose the unit of areas: by their names, by the polygons, by how much floor fits a lot."""
-    names = [found["gfa"].words] if "gfa" in found else []
-    names += [str(guess.value).lower() for guess in existing]
+    """Propose the unit of areas: by the names of columns of floor area, by the polygons, by how much floor fits a lot."""
+    floors = [found["gfa"]] if "gfa" in found else []
+    names = [column.words for column in (*floors, *existing)]
     if any(re.search(r"sq_?ft|ft2|(^|_)sf(_|$)|sqft", name) for name in names):
         return Guess("area_unit", "ft2", "sure", "square feet in the name of a column of floor area")
     if any(re.search(r"_m2|sqm|qm", name) for name in names):
@@ -446,22 +477,28 @@ def _area_unit(
     land = _unit_of_land(found["site_area"], area) if "site_area" in found else None
     if land in ("m2", "ft2"):
         return Guess("area_unit", land, "sure", f"{found['site_area'].name} equals the polygons' area read as {land}")
-    if "gfa" in found and "storeys" in found:
-        return _unit_of_floor(found["gfa"], found["storeys"], area)
+    counted = [column for column in floors or existing if column.numbers is not None]
+    if counted and "storeys" in found:
+        told = counted[0].name if len(counted) == 1 else f"{counted[0].name} to {counted[-1].name}, added up,"
+        total = np.nansum(np.array([column.numbers for column in counted], dtype=float), axis=0)
+        by_plate = _unit_of_floor(total, told, found["storeys"], area)
+        if by_plate:
+            return by_plate
     feet = {axis.unit_name for axis in frame.crs.axis_info} & {"foot", "US survey foot"}
     if feet:
         return Guess("area_unit", "ft2", "guess", "the CRS is in feet")
     return Guess("area_unit", "m2", "likely" if not names else "guess", "nothing says otherwise")
 
 
-def _unit_of_floor(gfa: _Column, storeys: _Column, area: np.ndarray) -> Guess:
-    """Tell m² from ft² by the plate: floor area over storeys is part of the lot."""
-    assert gfa.numbers is not None and storeys.numbers is not None
-    known = (gfa.numbers > 0) & (storeys.numbers >= 1) & (area > 0)
+def _unit_of_floor(floor: np.ndarray, told: str, storeys: _Column, area: np.ndarray) -> Guess | None:
+    """Tell m² from ft² by the plate: floor area over storeys is part of the lot; None where no plate is known."""
+    if storeys.numbers is None:
+        return None
+    known = (floor > 0) & (storeys.numbers >= 1) & (area > 0)
     if not known.any():
-        return Guess("area_unit", "m2", "guess", "nothing says otherwise")
-    plate = float(np.median(gfa.numbers[known] / storeys.numbers[known] / area[known]))
-    reason = f"a storey of {gfa.name} measures {plate:.2f} times the lot"
+        return None
+    plate = float(np.median(floor[known] / storeys.numbers[known] / area[known]))
+    reason = f"a storey of {told} measures {plate:.2f} times the lot"
     if plate > 1.2:
         return Guess("area_unit", "ft2", "likely", f"{reason}, too much for m² ({plate * AREA['ft2']:.2f} in ft²)")
     return Guess("area_unit", "m2", "likely" if plate > 0.1 else "guess", f"{reason} in m²")

@@ -139,6 +139,29 @@ def test_the_unit_of_floors_follows_from_the_plate(tmp_path, unit, size):
     assert said(guesses["area_unit"]) == (unit, "likely")
 
 
+@pytest.mark.parametrize(("unit", "size"), [("m2", 1.0), ("ft2", FOOT**2)])
+def test_our_own_names_say_nothing_of_units_where_contents_do(tmp_path, unit, size):
+    floors = 0.6 * LOT * STOREYS / size
+    columns = {"id": [f"p{i}" for i in range(COUNT)], "max_far": 2.0, "storeys": STOREYS}
+    found, proposal = looked_at(tmp_path, **columns, gfa_housing=floors / 3, gfa_services=floors * 2 / 3)
+    assert proposal.preset.name == "plain"
+    assert found["area_unit"].value == unit
+    found, _ = looked_at(tmp_path, **{**columns, "storeys": 0}, gfa_housing=floors)
+    assert said(found["area_unit"]) == ("m2", "likely")
+    found, _ = looked_at(tmp_path, crs="EPSG:2263", **{**columns, "storeys": 0}, gfa_housing=floors)
+    assert said(found["area_unit"]) == ("ft2", "guess")
+
+
+def test_contents_cast_doubt_on_a_publishers_unit(tmp_path):
+    sample = SAMPLES["mappluto"].frame()
+    for column in sample.columns[sample.columns.str.endswith("Area")]:
+        sample[column] *= FOOT**2
+    sample.to_file(tmp_path / "lots.gpkg")
+    unit = next(guess for guess in propose(tmp_path / "lots.gpkg").guesses if guess.key == "area_unit")
+    assert said(unit) == ("ft2", "likely")
+    assert "m2" in unit.reason
+
+
 def test_land_in_acres_beside_floors_in_square_feet(tmp_path):
     guesses, found = looked_at(
         tmp_path, acres=LOT / ACRE, bldg_sqft=0.5 * LOT / FOOT**2, use=["office", "house", "office"] * 4
