@@ -25,6 +25,7 @@ import pandas as pd
 
 from geodata.errors import GeodataError
 from optimizer.api import solve_district
+from optimizer.audit import relative_gap
 from optimizer.district import District, Floats, read_district
 from optimizer.errors import InfeasibleError, LimitError, StudyError, UpstairsError
 from optimizer.highs import Clock
@@ -42,6 +43,7 @@ from optimizer.study import Study, load_study
 from optimizer.together import LARGE, Together
 
 Kind = Literal["dropped", "looser", "stricter"]
+STEPS: tuple[Kind, ...] = ("looser", "stricter")
 NOTHING = 5e-6
 """Difference of two scores that is none: what solvers and files round."""
 RELAXING = 0.25
@@ -337,11 +339,13 @@ def changes(study: Study, each: bool = False) -> Iterator[Change]:
         yield Change(number, label, "dropped", "", dropped, None if rule.most_reward > 0 else rule.grants)
         paths = rule.limits_given
         for only in [[path] for path in paths] if each else [paths] if paths else []:
-            for kind in ("looser", "stricter"):
+            for kind in STEPS:
                 moved = rule.stepped(kind == "stricter", only)
-                if moved is not None:
-                    changed, tighter = _replaced(study, number, moved[0]), kind == "stricter"
-                    yield Change(number, label, "stricter" if tighter else "looser", moved[1], changed, tighter)
+                if moved is None:
+                    continue
+                rule_or_why, text = moved
+                changed = rule_or_why if isinstance(rule_or_why, str) else _replaced(study, number, rule_or_why)
+                yield Change(number, label, kind, text, changed, kind == "stricter")
 
 
 def _label(study: Study, number: int) -> str:
@@ -392,12 +396,21 @@ def _compared(
             known = replace(answer, low=max(answer.low, own.low))
             if own.low > answer.low and answer.status != "error":
                 # Its own search found less than what is known to be allowed.
-                known = replace(known, plan=own.plan, status="feasible")
+                known = replace(known, plan=own.plan)
         least, most = known.low - own.high, known.high - own.low
         least = max(least, 0.0) if change.stricter is False else least
         most = min(most, 0.0) if change.stricter else most
-        prices.append(Price(change, known, least, most, marginal))
+        prices.append(Price(change, _proved(known, study.solve.gap), least, most, marginal))
+    own = _proved(own, study.solve.gap)
     return Prices(study, own, tuple(prices), interrupted)
+
+
+def _proved(answer: Answer, gap: float) -> Answer:
+    """Return an answer whose status is that of the gap between what is known of the best score."""
+    if answer.plan is None:
+        return answer
+    left = relative_gap(answer.high, answer.low)
+    return replace(answer, status="optimal" if left is not None and left <= gap + 1e-9 else "feasible")
 
 
 @dataclass(frozen=True)

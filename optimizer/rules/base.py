@@ -392,8 +392,10 @@ class Rule(BaseModel):
     def _sign(self, key: str) -> int:
         return self.stricter.get(key, {"min": 1, "max": -1}.get(key.split("_")[0], 0))
 
-    def stepped(self, stricter: bool, only: Sequence[tuple[str, ...]] | None = None) -> tuple[Rule, str] | None:
+    def stepped(self, stricter: bool, only: Sequence[tuple[str, ...]] | None = None) -> tuple[Rule | str, str] | None:
         """Return the rule with its numbers moved by a step, and what they became; None where they cannot move.
+
+        Where the moved numbers contradict one another the reason stands in place of the rule.
 
         A step is 1 dB of a level, one or a tenth of a count, a tenth of anything else; shares stay within 0 and 1.
 
@@ -403,6 +405,7 @@ class Rule(BaseModel):
             Of `limits_given`; all by default.
         """
         paths = self.limits_given if only is None else only
+        found: tuple[Rule | str, str] | None = None
         for most in (np.inf, 1.0):
             values, said = self.to_dict(), []
             for path in paths:
@@ -417,13 +420,14 @@ class Rule(BaseModel):
                 place[where] = after = min(after, most) if before <= 1 else after
                 if after != before:
                     said.append(f"{'.'.join(path)} {before:g} to {after:g}")
+            if not said:
+                break
             del values["kind"]
             try:
-                moved = type(self).model_validate(values)
-            except ValidationError:
-                continue
-            return (moved, ", ".join(said)) if said else None
-        return None
+                return type(self).model_validate(values), ", ".join(said)
+            except ValidationError as error:
+                found = str(error.errors()[0]["msg"]).removeprefix("Value error, "), ", ".join(said)
+        return found
 
     def missed(self, model: Model, names: Sequence[str], *, upper: ArrayLike = np.inf, times: float = 1.0) -> Ints:
         """Add columns, shape (names,), of what the rule is missed by, at so many times its price; the model keeps them.

@@ -213,11 +213,19 @@ def test_a_step_is_a_tenth_or_a_decibel_and_shares_stay_shares():
     assert demolition.stepped(True) is None and demolition.stepped(False) is None
 
 
+def test_a_step_that_contradicts_itself_says_so():
+    (rule,) = _asked([{"kind": "programme", "min_area": {"workshop": 1000}, "max_area": {"workshop": 1050}}]).rules
+    why, text = rule.stepped(True)
+    assert "workshop" in why and "1000 to 1100" in text
+    assert not isinstance(rule.stepped(False)[0], str)
+
+
 def test_answers_learn_from_one_another_and_gaps_are_respected():
     asked = study(rules=RULES[:1])
+    found_plan = optimizer.solve(asked, random_lots(np.random.default_rng(1), 4))
 
     def answer(low, high):
-        return Answer(low, high, "optimal", None, 0.0)
+        return Answer(low, high, "optimal", found_plan, 0.0)
 
     def change(kind):
         return Change(0, "programme", kind, "", asked, kind == "stricter")
@@ -233,6 +241,7 @@ def test_answers_learn_from_one_another_and_gaps_are_respected():
         False,
     )
     assert (found.base.low, found.base.high) == (0.52, 0.58)
+    assert {price.answer.status for price in found.prices} == {"feasible"}
     dropped, looser, stricter = found.prices
     assert (dropped.least, dropped.most) == (0.0, pytest.approx(0.06))
     assert looser.answer.low == 0.52 and stricter.answer.high == 0.58
