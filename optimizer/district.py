@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from geodata.groups import blocks, neighbourhoods
 from geodata.layers import hashes, read_layer, read_source
 from geodata.parcels import Parcels, read_parcels
+from geodata.repairs import Finding
 from geodata.sites import divide, inner_points
 from geodata.walking import DEFAULT_SNAP, WalkingNetwork, apart, parcel_network, street_network
 from optimizer.errors import StudyError
@@ -282,7 +283,12 @@ def read_district(
         )
     found = read_parcels(study.parcel_source(), frame)
     if study.parcels.open_land is not None:
-        found.frame["protected"] |= select(found.frame, study.parcels.open_land, "parcels.open_land")
+        stays = select(found.frame, study.parcels.open_land, "parcels.open_land")
+        if not stays.any():
+            # A preset's words fit any district of its publisher; a study's own may be mistaken. Both are told.
+            told = f"parcels.open_land = {study.parcels.open_land!r} chooses no parcel"
+            found = replace(found, findings=(*found.findings, Finding("no_open_land", (), told, "no land stays open")))
+        found.frame["protected"] |= stays
     inputs = dict(found.inputs)
     for name, section in study.layers.items():
         file = study.path(section.file)

@@ -174,10 +174,12 @@ def cells(asked: Benchmark) -> list[Cell]:
         file = asked.folder / part.study
         base, parcels = load_study(file), None if part.parcels is None else (part.parcels, part.seed)
         own = base.to_dict()
-        if parcels is not None:
-            # Parcels that are made up are no file's.
-            own["parcels"] = {k: v for k, v in own["parcels"].items() if k not in ("file", "layer", "crs", "limits")}
-            own.pop("streets", None)
+        its_own = {"parcels.file": base.parcels.file, "streets": base.streets}
+        for key in [key for key, given in its_own.items() if parcels is not None and given is not None]:
+            raise StudyError(
+                f"districts.{name}.parcels = {part.parcels}: parcels would be made up, but {part.study} has {key}; leave "
+                "out one of them"
+            )
         own = _varied(own, {"without": part.without}, f"districts.{name}")
         own = with_reference(load_study(own), read_district(load_study(own), *_made(parcels))).to_dict()
         made_up = f"synthetic {parcels[0]} {parcels[1]}" if parcels else None

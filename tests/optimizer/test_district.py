@@ -47,3 +47,12 @@ def test_parts_are_planned_as_one_district():
     assert area.sum(axis=0)[1:] == pytest.approx([480.0, 480.0])
     assert plan.result["indices"]["proximity"]["shares"]["unserved"] == pytest.approx(0.0, abs=1e-6)
     assert sum("parts that no walk joins" in text for text in plan.result["walking"]["findings"]) == 1
+
+
+@pytest.mark.parametrize(("chosen", "said"), [("parcel_id == 'L1'", False), ("parcel_id == 'L9'", True)])
+def test_open_land_that_no_parcel_is_is_found(chosen, said):
+    asked = study()
+    parcels = asked.parcels.model_copy(update={"open_land": chosen})
+    found = optimizer.check(asked.model_copy(update={"parcels": parcels}), FRAME)
+    assert found.parcels["protected"].tolist() == [False, not said, False, False]
+    assert [f.kind for f in found.found.findings if "open_land" in f.kind] == ["no_open_land"] * said

@@ -201,6 +201,7 @@ def test_a_scheduler_that_does_not_answer_is_said_soon_and_work_is_kept(file, tm
         ("gap = 0.001", "gapp = 0.001", "did you mean 'gap'"),
         ("values = [1.1, 1.4]", "values = [1.1, 1.1]", "one and the same"),
         ('"terms.toml"', '"term.toml"', "no such study"),
+        ('"terms.toml"', '"own.toml"', "own.toml has parcels.file"),
         ("[parameters.intensity]", "[parameters.district]", "column already"),
         ("[parameters.intensity]", "[parameters.homes]", "column already"),
         ("[parameters.intensity]", "[parameters.before_far]", "column already"),
@@ -208,6 +209,9 @@ def test_a_scheduler_that_does_not_answer_is_said_soon_and_work_is_kept(file, tm
     ],
 )
 def test_a_misspelt_file_is_answered_with_the_nearest_name(old, new, said, file):
+    file.with_name("own.toml").write_text(
+        TERMS.replace("[parcels.columns]", '[parcels]\nfile = "lots.gpkg"\n[parcels.columns]')
+    )
     file.write_text(FILE.replace(old, new, 1))
     with pytest.raises(StudyError, match=said):
         cells(read_benchmark(file))
