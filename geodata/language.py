@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import re
 from dataclasses import dataclass, field
 from functools import cache
 from importlib import resources
@@ -58,15 +59,16 @@ class Language:
 
 @cache
 def language(code: str) -> Language:
-    """Return a language.
+    """Return a language by its code or by the name of a locale that has it, such as ``zh-CN`` or ``zh_CN.UTF-8``.
 
     Raises
     ------
     GeodataError
         When there is none of that code.
     """
+    asked, code = code, re.split(r"[-_.@]", code.strip().lower())[0]
     if code not in LANGUAGES:
-        raise GeodataError(f"language {code!r}: {', '.join(LANGUAGES)} are known")
+        raise GeodataError(f"language {asked!r}: {', '.join(LANGUAGES)} are known")
     if code == "en":
         return Language(code, {})
     with resources.files("geodata").joinpath("words", f"{code}.po").open("rb") as file:

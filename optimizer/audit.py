@@ -20,7 +20,7 @@ from scipy.optimize import linprog
 from scipy.special import xlogy
 
 from geodata.facades import facade_points, footprints
-from optimizer.consistency import AREA_TOLERANCE, same_floors, same_inputs, same_shapes, same_tables
+from optimizer.consistency import AREA_TOLERANCE, check_numbers, same_floors, same_inputs, same_shapes, same_tables
 from optimizer.errors import StudyError
 from optimizer.files import read_folder
 from optimizer.laws import TenMinutes, laws, ten_minutes
@@ -35,6 +35,8 @@ INDEX_TOLERANCE = 1e-5
 """Largest relative difference between a written number and the recomputed one."""
 RULE_TOLERANCE = 1e-4
 """Largest difference of a rule's written value near 0, in its unit (files round to a millionth)."""
+SHARE_TOLERANCE = 1e-9
+"""Share of a demand that is none."""
 FACADE_TOLERANCE = 0.01
 """Largest distance of a receptor from where it is laid again, m."""
 
@@ -79,6 +81,7 @@ def audit_folder(folder: Path) -> Audit:
         written = gpd.read_file(folder / "plan.gpkg", layer="parcels", engine="pyogrio")
     except Exception as error:  # GDAL raises several kinds
         raise StudyError(f"{folder / 'plan.gpkg'}: cannot be read: {error}") from None
+    check_numbers(folder / "plan.geojson", parcels, written)
     faults: list[str] = []
     try:
         evidence = _evidence(study, parcels, sites, walks, written, faults)
@@ -366,7 +369,8 @@ def _indices(
         demand = link.demand * area[:, uses.index(link.client)].sum()
         by_link[link.name] = float(served.sum() / demand) if demand else 0.0
     shares = {name: amount / wanted if wanted else 0.0 for name, amount in bands.items()}
-    shares["unserved"] = max(0.0, 1.0 - sum(shares.values())) if wanted else 0.0
+    left = 1.0 - sum(shares.values())
+    shares["unserved"] = left if wanted and left > SHARE_TOLERANCE else 0.0
     mixing = {}
     most_entropy = total * math.log(max(len(uses), 2))
     groups = {"building": np.arange(len(area))}

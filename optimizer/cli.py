@@ -32,6 +32,7 @@ from optimizer.files import (
     FILES,
     check_only,
     check_target,
+    read_folder,
     redraw,
     rewrite_report,
     write_diagnosis,
@@ -144,10 +145,10 @@ def _solve(
     audit = audit_folder(folder)
     if not quiet:
         screen.findings(out, plan.district.found.findings, words)
-        screen.summary(out, plan.result, words)
+        screen.summary(out, study, plan.result, words)
         screen.rules(out, audit, words)
         screen.illustrative(out, study.illustrative, words)
-    _faults(audit.faults, folder)
+    _faults(audit.faults, folder, words)
     if not quiet:
         if plan.result["interrupted"]:
             out.print(words("Stopped by Ctrl-C; this is the best plan found until then."))
@@ -169,9 +170,10 @@ def _written(study: Study, found: Diagnosis, folder: Path, offline: bool, words:
     return f"Written: {folder / 'diagnosis.json'}" + (f", {folder / 'where.html'}" if found.cheapest else "")
 
 
-def _faults(faults: list[str], folder: Path) -> None:
+def _faults(faults: list[str], folder: Path, words: Language = ENGLISH) -> None:
     if faults:
-        err.print(f"AUDIT FAILED: {folder} does not agree with its study and itself:", style="bold red", soft_wrap=True)
+        failed = words("AUDIT FAILED: {folder} does not agree with its study and itself:", folder=folder)
+        err.print(failed, style="bold red", markup=False, soft_wrap=True)
         for fault in faults:
             err.print(f"  {fault}", markup=False, highlight=False, soft_wrap=True)
         raise typer.Exit(1)
@@ -215,30 +217,27 @@ def new(
         typer.Option("--from", metavar="FILE", help="Look at your parcels and propose what their columns mean."),
     ] = None,
     layer: Annotated[str | None, typer.Option(metavar="NAME", help="Of --from, where the file has several.")] = None,
+    lang: Lang = "en",
 ) -> None:
     """Write a commented study to edit."""
+    words = language(lang)
     if sum(given is not None for given in (example, synthetic, parcels)) > 1:
         raise StudyError("--example, --synthetic and --from: give one of them")
     if layer is not None and parcels is None:
         raise StudyError("--layer: is for --from FILE; give both")
     if parcels is not None:
         file, found, stands = write_from(folder, parcels, layer)
-        screen.proposal(out, found, stands)
-        _said("Written", file)
-        _said("Next", f"read it, correct what is wrong, then: upstairs check {file}")
+        screen.proposal(out, found, stands, words)
+        _said(words("Wrote"), file)
+        _said(words("Next"), words("read it, correct what is wrong, then: {command}", command=f"upstairs check {file}"))
         return
     file = write_new(folder, example, synthetic, seed)
-    out.print(f"Written: {file}", highlight=False, markup=False, soft_wrap=True)
+    _said(words("Wrote"), file)
     if example or synthetic:
-        out.print(
-            f"Solve:   upstairs solve {file} --out {folder / 'plan'}", highlight=False, markup=False, soft_wrap=True
-        )
+        _said(words("Next"), f"upstairs solve {file} --out {folder / 'plan'}")
     else:
-        out.print(
-            "Put your parcels beside it, name its columns, then: upstairs check " + str(file),
-            markup=False,
-            soft_wrap=True,
-        )
+        put = words("put your parcels beside it, name its columns, then: {command}", command=f"upstairs check {file}")
+        _said(words("Next"), put)
 
 
 @app.command()
@@ -287,13 +286,12 @@ def audit(folder: PlanFolder, lang: Lang = "en") -> None:
     """Recompute every index and rule of a plan from its files alone."""
     words = language(lang)
     found = audit_folder(folder)
-    states = {words("today"): found.existing, words("plan"): found.indices}
-    out.print(screen.indices(states, words("Today and planned"), words))
+    screen.today_and_plan(out, [read_folder(folder)[0]], found.existing, found.indices, words)
     out.print(screen.scoreboard(found.existing, found.indices, words))
     screen.rules(out, found, words)
     for note in found.notes:
         out.print(note, markup=False, highlight=False)
-    _faults(found.faults, folder)
+    _faults(found.faults, folder, words)
     score = f"{found.objective:.5f}"
     out.print(words("Score {score} recomputed; everything agrees with result.json.", score=score), highlight=False)
 
@@ -373,19 +371,21 @@ def price(
     time_limit: TimeLimit = None,
     threads: Threads = None,
     scheduler: Scheduler = None,
+    lang: Lang = "en",
     quiet: Quiet = False,
 ) -> None:
     """Say what each rule costs: drop it, loosen it, tighten it, and solve again."""
+    words = language(lang)
     check_only(folder, PRICES, "prices of rules")
     asked = _asked(load_study(study), gap=gap, time_limit=time_limit, threads=threads)
-    with screen.progress(err, quiet) as report:
+    with screen.progress(err, quiet, words) as report:
         found = prices_of(asked, each=each, indices=indices, report=report, scheduler=scheduler)
     with undisturbed():
-        write_prices(found, folder)
+        write_prices(found, folder, words)
     if not quiet:
-        screen.prices(out, found)
-        _said("Table", folder / "prices.csv")
-        _said("Figure", folder / "tornado.png")
+        screen.prices(out, found, words)
+        _said(words("Table"), folder / "prices.csv")
+        _said(words("Figure"), folder / "tornado.png")
 
 
 @app.command()
@@ -413,9 +413,12 @@ def frontier(
     time_limit: TimeLimit = None,
     threads: Threads = None,
     scheduler: Scheduler = None,
+    offline: Offline = False,
+    lang: Lang = "en",
     quiet: Quiet = False,
 ) -> None:
     """Trade two or three goals off exactly: plans that no other beats, and what no plan reaches."""
+    words = language(lang)
     # Names after the first stand where arguments do; the study may, then, be among them.
     names = [str(study), *(more or [])]
     files = [name for name in names if name.endswith(".toml")] or names[:1]
@@ -424,7 +427,7 @@ def frontier(
     check_only(folder, FRONT, "a trade-off")
     asked = _asked(load_study(Path(files[0])), gap=gap, time_limit=time_limit, threads=threads)
     chosen = [*axes, *(name for name in names if name not in files)]
-    with screen.progress(err, quiet) as report:
+    with screen.progress(err, quiet, words) as report:
         found = frontier_of(
             asked,
             chosen,
@@ -435,15 +438,15 @@ def frontier(
             scheduler=scheduler,
         )
     with undisturbed(), screen.doing(err, quiet) as say:
-        write_front(found, folder, say)
+        write_front(found, folder, say, offline=offline, words=words)
     if not quiet:
-        screen.front(out, found)
+        screen.front(out, found, words)
     for number in range(1, len(found.points) + 1):
         place = folder / "points" / f"{number:02d}"
-        _faults(audit_folder(place).faults, place)
+        _faults(audit_folder(place).faults, place, words)
     if not quiet:
-        out.print(f"Audited: the {len(found.points)} plans agree with their files.", highlight=False)
-        _said("Page", folder / "front.html")
+        out.print(words("Audited: every plan agrees with its files."), highlight=False)
+        _said(words("Page"), folder / "front.html")
 
 
 def _wishes(given: list[str] | None) -> dict[str, float]:
@@ -475,9 +478,11 @@ def bench(
     scheduler: Annotated[
         str | None, typer.Option(metavar="ADDRESS", help="Dask scheduler to solve on; this machine by default.")
     ] = None,
+    lang: Lang = "en",
     quiet: Quiet = False,
 ) -> None:
     """Solve districts under rule sets, all of them, and rank the rule sets; goes on where it was stopped."""
+    words = language(lang)
     if file is None and report is None:
         raise StudyError("bench: name a benchmark file, or with --report the folder of one that was run")
     if file is not None:
@@ -489,20 +494,20 @@ def bench(
             (lambda _: None) if quiet else (lambda said: err.print(said, highlight=False, markup=False, soft_wrap=True))
         )
         try:
-            found = run_benchmark(asked, folder, scheduler, workers, tell)
+            found = run_benchmark(asked, folder, scheduler, workers, tell, words)
         except KeyboardInterrupt:
             with undisturbed():
                 found = table_of(asked, folder)
                 if len(found):
-                    write_bench(asked, found, folder)
+                    write_bench(asked, found, folder, words)
             raise LimitError(f"stopped by Ctrl-C: {len(found)} cells are done; the same command goes on") from None
         with undisturbed():
-            write_bench(asked, found, folder)
+            write_bench(asked, found, folder, words)
         if not quiet:
-            screen.ranking(out, ranking(found, asked), effects(found, asked))
-            _said("Table", folder / "table.parquet")
+            screen.ranking(out, ranking(found, asked), effects(found, asked), words)
+            _said(words("Table"), folder / "table.parquet")
     if report is not None:
-        _said("Report", write_report(report))
+        _said(words("Report"), write_report(report, words))
 
 
 @app.command()
@@ -510,19 +515,21 @@ def score(
     plan: Annotated[Path, typer.Argument(metavar="PLAN.geojson", help="A plan by any tool.", show_default=False)],
     study: StudyFile,
     file: Annotated[Path | None, typer.Option("--out", metavar="FILE", help="Write what was found, as JSON.")] = None,
+    lang: Lang = "en",
 ) -> None:
     """Judge a plan that another tool made, by the rules and the score of a study."""
+    words = language(lang)
     asked = load_study(study)
     if file is not None:
         asked.check_spared(file, study, plan, *(plan.parent / name for name in FILES))
     found = score_plan(plan, asked)
     if file is not None:
         write_score(found, file)
-    out.print(screen.indices({"today": found.audit.existing, "plan": found.audit.indices}, "Today and planned"))
-    screen.rules(out, found.audit)
+    screen.today_and_plan(out, [asked], found.audit.existing, found.audit.indices, words)
+    screen.rules(out, found.audit, words)
     for fault in found.faults:
         err.print(fault, style="red", markup=False, highlight=False, soft_wrap=True)
-    out.print(found.sentence, highlight=False, markup=False, soft_wrap=True)
+    out.print(found.sentence(words), highlight=False, markup=False, soft_wrap=True)
     if found.faults:
         raise typer.Exit(1)
 
@@ -578,8 +585,9 @@ def convert(
     lang: Lang = "en",
 ) -> None:
     """Write a plan as GeoParquet, GeoJSON, CSV, Shapefile or CityJSON, or its map for print at a scale as SVG or PNG."""
-    for part in convert_plan(folder, file, layer=layer, scale=scale, shorten=shorten, words=language(lang)):
-        _said("Written", part)
+    words = language(lang)
+    for part in convert_plan(folder, file, layer=layer, scale=scale, shorten=shorten, words=words):
+        _said(words("Wrote"), part)
 
 
 @app.command()
@@ -604,9 +612,11 @@ def pollution(
         Path | None,
         typer.Option("--out", metavar="DIR", help="Where rasters go; ./pollution, or the plan's folder, by default."),
     ] = None,
+    lang: Lang = "en",
     quiet: Quiet = False,
 ) -> None:
     """Write rasters of noise and air: of a district as it stands, or of a plan, of today and the change."""
+    words = language(lang)
     with screen.doing(err, quiet) as say:
         if source.is_dir():
             written = write_pollution(source, folder or source, say)
@@ -615,7 +625,7 @@ def pollution(
             written = write_pollution(scene_of_today(study, read_district(study)), folder or Path("pollution"), say)
     if not quiet:
         for file in written:
-            out.print(f"Raster: {file}", highlight=False, markup=False, soft_wrap=True)
+            _said(words("Raster"), file)
 
 
 @app.command()

@@ -24,6 +24,8 @@ SAME = 0.05
 """Floor area of a use by which a parcel does not change, m²: files round to less."""
 OF_OBJECTIVE = ("objective", "linkages", "uses")
 """What two studies must have in common for their scores to be of one kind."""
+NOT_ASKED = ("name", "notes", "attribution", "numbers", "solve", "diagnose")
+"""Of a study: what changes neither its plans nor their scores."""
 
 
 @dataclass(frozen=True)
@@ -131,8 +133,27 @@ def _scoring(plan: Written) -> list[Rule]:
     return [rule for rule in plan.study.rules if counts(rule)]
 
 
+def _same_problem(a: Written, b: Written) -> bool:
+    """Whether two plans answer one question: the same files, rules and terms, however long each was searched for."""
+
+    def question(plan: Written) -> dict[str, Any]:
+        return {key: value for key, value in plan.study.to_dict().items() if key not in NOT_ASKED}
+
+    inputs = a.result.get("inputs")
+    return bool(inputs) and inputs == b.result.get("inputs") and question(a) == question(b)
+
+
 def _scores(a: Written, b: Written, words: Language) -> str:
     """Say what scores and bounds tell of two plans."""
+    found = (a.result["objective"], b.result["objective"]), (a.result["bound"], b.result["bound"])
+    if _same_problem(a, b) and max(found[0]) <= min(found[1]):
+        return words(
+            "{a} and {b} are plans of one study: the best plan scores {low} to {high}.",
+            a=a.name,
+            b=b.name,
+            low=f"{max(found[0]):.5f}",
+            high=f"{min(found[1]):.5f}",
+        )
     same_objective = all(getattr(a.study, part) == getattr(b.study, part) for part in OF_OBJECTIVE)
     if not same_objective or _scoring(a) != _scoring(b) or set(a.parcels.index) != set(b.parcels.index):
         return words(

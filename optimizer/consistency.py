@@ -18,6 +18,7 @@ from geodata.errors import GeodataError
 from geodata.layers import sha256
 from geodata.parcels import read_parcels
 from optimizer.district import read_district
+from optimizer.errors import StudyError
 from optimizer.surroundings import receptor_tables
 
 if TYPE_CHECKING:
@@ -28,6 +29,21 @@ AREA_TOLERANCE = 0.05
 """Largest difference of a parcel's floor area, m² (plates are computed again from coverage)."""
 PLACE_TOLERANCE = 0.05
 """Largest distance between two files' borders, m (GeoJSON has seven decimals of a degree)."""
+
+
+def check_numbers(file: Path, parcels: gpd.GeoDataFrame, written: gpd.GeoDataFrame) -> None:
+    """Make sure that plan.geojson has numbers where plan.gpkg has.
+
+    Raises
+    ------
+    StudyError
+        Naming the first parcel and column that has something else.
+    """
+    for column in written.select_dtypes("number").columns.intersection(parcels.columns):
+        wrong = parcels[column].notna() & pd.to_numeric(parcels[column], errors="coerce").isna()
+        if wrong.any():
+            name, value = parcels.loc[wrong, ["parcel_id", column]].iloc[0]
+            raise StudyError(f"{file}: {column} of parcel {name} is {value!r}; a number is expected")
 
 
 def same_shapes(

@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import matplotlib as mpl
 import numpy as np
 import pandas as pd
+from matplotlib import font_manager
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
+from matplotlib.ticker import MaxNLocator
+
+from geodata.language import ENGLISH, Language
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -28,6 +34,32 @@ LONGEST = 46
 """Letters of a label in a figure."""
 
 
+EASTERN = (
+    "Noto Sans CJK SC",
+    "Noto Sans SC",
+    "Source Han Sans SC",
+    "WenQuanYi Micro Hei",
+    "Microsoft YaHei",
+    "PingFang SC",
+)
+"""Fonts with Chinese characters; the first that is there comes after matplotlib's own."""
+
+
+def eastern_fonts() -> list[str]:
+    """Return the font of this machine that has Chinese characters; none where there is none."""
+    there = set(font_manager.get_font_names())
+    return [name for name in EASTERN if name in there][:1]
+
+
+@contextmanager
+def lettered(words: Language) -> Iterator[Language]:
+    """Draw with fonts that have a language's letters; give the language, or English where no font of this machine has them."""
+    eastern = eastern_fonts() if words.code == "zh" else []
+    family = [*mpl.rcParams["font.sans-serif"][:1], *eastern]
+    with mpl.rc_context({"font.family": family, "text.parse_math": False}):
+        yield words if eastern else ENGLISH
+
+
 def save(figure: Figure, stem: Path) -> None:
     """Write a figure as PNG and SVG."""
     for kind in (".png", ".svg"):
@@ -41,7 +73,7 @@ def shortened(text: str) -> str:
     return text if len(text) <= LONGEST else text[: LONGEST - 1] + "…"
 
 
-def tornado(found: Prices) -> Figure:
+def tornado(found: Prices, words: Language = ENGLISH) -> Figure:
     """Return a bar a change: how much of the difference is certain (full), and how much the gaps leave open (pale)."""
     known = [item for item in found.prices if np.isfinite(item.least) and np.isfinite(item.most)]
     known.sort(key=lambda item: max(abs(item.least), abs(item.most)))
@@ -56,22 +88,20 @@ def tornado(found: Prices) -> Figure:
             ax.plot(item.marginal, row, marker="D", markersize=4, color="black", linestyle="none")
     ax.margins(x=0.05)
     ax.axvline(0, color="black", linewidth=0.8)
-    ax.set_yticks(range(len(known)), [shortened(str(item.change)) for item in known])
-    ax.set_xlabel("change of the score of the best plan")
-    ax.set_title(
-        f"{found.study.name}: what each rule is worth\nbest plan under all rules {found.base.low:.4f} to {found.base.high:.4f}",
-        fontsize=10,
-        loc="left",
-    )
+    ax.set_yticks(range(len(known)), [shortened(item.change.told(words)) for item in known])
+    ax.set_xlabel(words("change of the score of the best plan"))
+    low, high = f"{found.base.low:.4f}", f"{found.base.high:.4f}"
+    title = words("what each rule is worth; best plan under all rules {low} to {high}", low=low, high=high)
+    ax.set_title(f"{shortened(found.study.name)}\n{title}", fontsize=10, loc="left")
     handles = [
-        Patch(color=BLUE, label="more is allowed, certain"),
-        Patch(color=BLUE, alpha=0.35, label="left open by the gaps"),
-        Patch(color=ORANGE, label="less is allowed, certain"),
-        Patch(color=ORANGE, alpha=0.35, label="left open by the gaps"),
-        ax.plot([], [], "kD", markersize=4, linestyle="none", label="by duals")[0],
+        Patch(color=BLUE, label=words("more is allowed, certain")),
+        Patch(color=BLUE, alpha=0.35, label=words("left open by the gaps")),
+        Patch(color=ORANGE, label=words("less is allowed, certain")),
+        Patch(color=ORANGE, alpha=0.35, label=words("left open by the gaps")),
+        ax.plot([], [], "kD", markersize=4, linestyle="none", label=words("by duals"))[0],
     ]
     if any(item.change.stricter is None for item in known):
-        handles.append(Patch(color=GREY, label="a reward goes"))
+        handles.append(Patch(color=GREY, label=words("a reward goes")))
     ax.legend(
         handles=handles,
         fontsize=7,
@@ -85,7 +115,7 @@ def tornado(found: Prices) -> Figure:
     return figure
 
 
-def front_figure(found: Front, links: Sequence[str] = ()) -> Figure:
+def front_figure(found: Front, links: Sequence[str] = (), words: Language = ENGLISH) -> Figure:
     """Return the front: its points by number, what they reach, and what is neither reached nor ruled out.
 
     Parameters
@@ -97,38 +127,41 @@ def front_figure(found: Front, links: Sequence[str] = ()) -> Figure:
     ax = figure.add_subplot()
     x, y = (np.array([found.value(k, p.shares[k]) for p in found.points]) for k in (0, 1))
     if len(found.axes) == 2:
-        _band(ax, found)
+        _band(ax, found, words)
         dots = ax.scatter(x, y, s=60, color=BLUE, zorder=3, edgecolor="white")
     else:
         third = [found.value(2, p.shares[2]) for p in found.points]
         dots = ax.scatter(x, y, c=third, s=60, cmap="cividis", zorder=3, edgecolor="white")
-        figure.colorbar(dots, ax=ax, label=_named(found, 2))
+        figure.colorbar(dots, ax=ax, label=_named(found, 2, words))
     if links:
         dots.set_urls(list(links))
-    ax.scatter(
-        x[found.knee], y[found.knee], s=220, facecolor="none", edgecolor=ORANGE, linewidth=1.6, zorder=4, label="knee"
-    )
+    if found.bends:
+        at = x[found.knee], y[found.knee]
+        ax.scatter(*at, s=220, facecolor="none", edgecolor=ORANGE, linewidth=1.6, zorder=4, label=words("knee"))
     for number, (a, b) in enumerate(zip(x, y, strict=True), 1):
         ax.annotate(str(number), (a, b), xytext=(7, 5), textcoords="offset points", fontsize=8)
-    ax.set_xlabel(_named(found, 0))
-    ax.set_ylabel(_named(found, 1))
+    ax.set_xlabel(_named(found, 0, words))
+    ax.set_ylabel(_named(found, 1, words))
     low, high = found.hypervolume
-    ax.set_title(
-        f"{shortened(found.study.name)}\nof the box from nadir to ideal {low:.0%} is reached, {1 - high:.0%} ruled out",
-        fontsize=10,
-        loc="left",
+    box = words(
+        "of the box from nadir to ideal {low} is reached, {high} ruled out",
+        low=words.percent(low, 0),
+        high=words.percent(1 - high, 0),
     )
-    ax.legend(fontsize=8, frameon=False, loc="best")
+    ax.set_title(f"{shortened(found.study.name)}\n{box}", fontsize=10, loc="left")
+    if ax.get_legend_handles_labels()[0]:
+        figure.legend(loc="outside lower center", ncols=3, fontsize=8, frameon=False)
     ax.spines[["top", "right"]].set_visible(False)
     return figure
 
 
-def _named(found: Front, number: int) -> str:
+def _named(found: Front, number: int, words: Language) -> str:
     axis = found.axes[number]
-    return f"{axis.label}{'' if axis.unit in ('0 to 1', axis.label) else f', {axis.unit}'}{' (less is better)' if axis.less else ''}"
+    unit = "" if axis.unit in ("0 to 1", axis.label) else f", {words(axis.unit)}"
+    return f"{words(axis.label)}{unit}{words(' (less is better)') if axis.less else ''}"
 
 
-def _band(ax: Axes, found: Front) -> None:
+def _band(ax: Axes, found: Front, words: Language) -> None:
     """Fill what the points reach, and what no bound rules out, between nadir and ideal."""
     main = found.solves[0].main
     other = 1 - main
@@ -153,11 +186,13 @@ def _band(ax: Axes, found: Front) -> None:
         for shares in (np.full(len(reached), low[main]), np.array(reached), np.array(open_))
     )
     fill = ax.fill_between if main == 1 else ax.fill_betweenx
-    fill(at, floor, inner, step="post", color=BLUE, alpha=0.15, linewidth=0, label="reached by a plan")
-    fill(at, inner, outer, step="post", color=GREY, alpha=0.3, linewidth=0, label="not known")
+    fill(at, floor, inner, step="post", color=BLUE, alpha=0.15, linewidth=0, label=words("reached by a plan"))
+    fill(at, inner, outer, step="post", color=GREY, alpha=0.3, linewidth=0, label=words("not known"))
 
 
-def pareto_figure(found: pd.DataFrame, rulesets: Sequence[str], parameters: Sequence[str], x: str, y: str) -> Figure:
+def pareto_figure(
+    found: pd.DataFrame, rulesets: Sequence[str], parameters: Sequence[str], x: str, y: str, words: Language = ENGLISH
+) -> Figure:
     """Return plans by two indices, a frame a district; those that no other plan of the district beats are ringed.
 
     Parameters
@@ -179,8 +214,10 @@ def pareto_figure(found: pd.DataFrame, rulesets: Sequence[str], parameters: Sequ
             if row["unbeaten"]:
                 ax.scatter(row[x], row[y], s=150, facecolor="none", edgecolor="black", linewidth=0.8, zorder=4)
         ax.set_title(shortened(district), fontsize=10, loc="left")
-        ax.set_xlabel(x.replace("_", " "))
-        ax.set_ylabel(y.replace("_", " "))
+        ax.set_xlabel(words(x.replace("_", " ")))
+        ax.set_ylabel(words(y.replace("_", " ")))
+        for side in (ax.xaxis, ax.yaxis):
+            side.set_major_locator(MaxNLocator(5))
         ax.spines[["top", "right"]].set_visible(False)
     handles = [
         Line2D([], [], color=COLOURS[k % len(COLOURS)], marker="o", linestyle="none", label=name)
@@ -209,14 +246,14 @@ def pareto_figure(found: pd.DataFrame, rulesets: Sequence[str], parameters: Sequ
             markersize=10,
             fillstyle="none",
             linestyle="none",
-            label="beaten on both by none",
+            label=words("beaten on both by none"),
         )
     )
     figure.legend(handles=handles, loc="outside lower center", ncols=4, fontsize=8, frameon=False)
     return figure
 
 
-def effects_figure(found: pd.DataFrame) -> Figure:
+def effects_figure(found: pd.DataFrame, words: Language = ENGLISH) -> Figure:
     """Return an interval a rule set: mean of the ends between which its effect on the best score lies."""
     figure = Figure(figsize=(7, 1.4 + ROW * max(len(found), 1)), layout="constrained")
     ax = figure.add_subplot()
@@ -226,8 +263,9 @@ def effects_figure(found: pd.DataFrame) -> Figure:
         )
     ax.axvline(0, color="black", linewidth=0.8)
     ax.set_yticks(range(len(found)), [shortened(name) for name in found["ruleset"][::-1]])
-    against = found["against"].iloc[0] if len(found) else "the baseline"
-    ax.set_xlabel(f"difference of the best score from {against}, %: mean of the ends that the gaps leave")
+    against = found["against"].iloc[0] if len(found) else words("the baseline")
+    said = words("difference of the best score from {name}, %: mean of the ends that the gaps leave", name=against)
+    ax.set_xlabel(said)
     ax.margins(y=0.15)
     ax.spines[["top", "right", "left"]].set_visible(False)
     return figure

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from geodata.language import ENGLISH, Language
 from optimizer.district import Bools, Floats
 from optimizer.errors import known_name
 from optimizer.indices import index_columns
@@ -40,6 +41,11 @@ class Axis:
     unit: str
     term: str
     less: bool = False
+
+    @property
+    def title(self) -> str:
+        """The name in words."""
+        return self.name.replace("_", " ")
 
 
 AXES = (
@@ -181,38 +187,72 @@ class Front:
         """Whether each axis was maximised without levels, where it can be."""
         return sum(not any(p.levels) for p in self.solves) >= sum(bool(a.term) for a in self.axes)
 
-    @property
-    def sentences(self) -> list[str]:
-        """What must be said beside the points."""
+    def heads(self, words: Language = ENGLISH) -> list[str]:
+        """Return the axes' names and units, as heads of a table."""
+        units = ["" if a.unit == a.name else f", {words(a.unit)}" for a in self.axes]
+        return [f"{words(a.title)}{unit}" for a, unit in zip(self.axes, units, strict=True)]
+
+    def gap_of(self, point: Point, words: Language = ENGLISH) -> str:
+        """Return how much more of the axis that was maximised could be possible, for people."""
+        share = point.shares[point.main]
+        return words.percent((point.bound - share) / share if share > 0 else None, 2)
+
+    def best_of(self, point: Point, words: Language = ENGLISH) -> str:
+        """Return what no plan at a point's levels exceeds, for people."""
+        return f"{words(self.axes[point.main].title)} {self.told(point.main, point.bound)}"
+
+    def sentences(self, words: Language = ENGLISH) -> list[str]:
+        """Return what must be said beside the points."""
         low, high = self.hypervolume
-        box = f"Of the box from nadir to ideal {low:.1%} is reached by plans and {1 - high:.1%} ruled out; the rest is not known."
+        box = words(
+            "Of the box from nadir to ideal {low} is reached by plans and {high} ruled out; the rest is not known.",
+            low=words.percent(low),
+            high=words.percent(1 - high),
+        )
         said = [
             *([box] if self.ends_solved else []),
-            "A gap is how much more of the axis that was maximised could be possible for a plan that is as good on the "
-            "others as was asked.",
+            words(
+                "A gap is how much more of the axis that was maximised could be possible for a plan that is as good on the "
+                "others as was asked."
+            ),
         ]
+        trivial = sum(p.plan is not None and p.plan.result["bound_is_trivial"] for p in self.points)
+        if trivial:
+            said.append(words("{n} bounds are by the weights alone: there was no time to prove more.", n=trivial))
         if self.wish is not None:
             found = self.solves[self.wish.solve]
-            at = ", ".join(f"{a.name} {self.told(k, found.shares[k])}" for k, a in enumerate(self.axes))
-            number = next((f"point {k}" for k, p in enumerate(self.points, 1) if p is found), "a point")
+            at = ", ".join(f"{words(a.title)} {self.told(k, found.shares[k])}" for k, a in enumerate(self.axes))
+            number = next(
+                (words("point {n}", n=k) for k, p in enumerate(self.points, 1) if p is found), words("a point")
+            )
             short, least = self.wish.short, self.wish.least
             if short > 0:
                 nobody = (
-                    f"every plan misses one by {least:.1%} or more"
+                    words("every plan misses one by {n} or more", n=words.percent(least))
                     if least > 0
-                    else "whether a plan misses none is open"
+                    else words("whether a plan misses none is open")
                 )
-                far = f"It misses a wish by {short:.1%} of its axis's range and the others by no more; {nobody}."
+                far = words(
+                    "It misses a wish by {n} of its axis's range and the others by no more; {nobody}.",
+                    n=words.percent(short),
+                    nobody=nobody,
+                )
             else:
-                far = f"It exceeds every wish by {-short:.1%} of its axis's range or more; no plan does by more than {-least:.1%}."
-            said.append(f"Nearest to the wishes: {number} ({at}). {far}")
+                far = words(
+                    "It exceeds every wish by {n} of its axis's range or more; no plan does by more than {m}.",
+                    n=words.percent(-short),
+                    m=words.percent(-least),
+                )
+            said.append(words("Nearest to the wishes: {point} ({at}).", point=number, at=at) + f" {far}")
         without = sum(p.plan is None for p in self.solves)
         if without:
-            said.append(f"{without} of {len(self.solves)} solves have no plan: see solves.csv.")
+            said.append(words("{n} of {of} solves have no plan: see solves.csv.", n=without, of=len(self.solves)))
         if self.complete:
-            said.append("All points are there, but for such as are nearer to one another than a 2,000th of an axis.")
+            said.append(
+                words("All points are there, but for such as are nearer to one another than a 2,000th of an axis.")
+            )
         if self.interrupted:
-            said.append("Stopped by Ctrl-C; points that are missing were not solved.")
+            said.append(words("Stopped by Ctrl-C; points that are missing were not solved."))
         return said
 
     @cached_property
@@ -230,9 +270,14 @@ class Front:
         ends = [p.shares for p in self.solves if p.plan is not None and not any(p.levels)]
         return np.asarray(np.min([*ends, *(p.shares for p in self.points)], axis=0))
 
+    @property
+    def bends(self) -> bool:
+        """Whether there are points enough for one to be a knee."""
+        return len(self.points) > 2
+
     @cached_property
     def knee(self) -> int:
-        """Number of the point that gains most on all axes together, between nadir and ideal."""
+        """Number of the point that gains most on all axes together, between nadir and ideal; where the front bends, its knee."""
         shares = np.array([p.shares for p in self.points])
         span = np.maximum(np.array([low for low, _ in self.ideal]) - self.nadir, SAME)
         return int(np.argmax(((shares - self.nadir) / span).sum(axis=1)))
@@ -280,7 +325,7 @@ class Front:
         rows = []
         for number, point in enumerate(self.points):
             assert point.plan is not None, "points have plans"
-            row: dict[str, Any] = {"point": number + 1, "knee": number == self.knee}
+            row: dict[str, Any] = {"point": number + 1, "knee": self.bends and number == self.knee}
             for k, (a, share) in enumerate(zip(self.axes, point.shares, strict=True)):
                 row[a.name] = self.value(k, share)
                 row[f"{a.name}_asked"] = self.value(k, point.levels[k]) if point.levels[k] else None
@@ -318,7 +363,7 @@ class Front:
         return {
             "axes": axes,
             "points": len(self.points),
-            "knee": self.knee + 1,
+            "knee": self.knee + 1 if self.bends else None,
             "hypervolume": {"reached": low, "not_ruled_out": high, "of": "the box from nadir to ideal"},
             "complete": self.complete,
             "interrupted": self.interrupted,

@@ -213,7 +213,7 @@ class _Search:
         start = Start(bound=bound, stop=self.together.stop)
         if best is not None and best.plan is not None:
             start = replace(start, action=best.plan.action, floors=best.plan.floors)
-        job = f"point {number}" + (f" of {self.planned}" if self.planned else "")
+        job = f"{number}/{self.planned}" if self.planned else f"{number}"
 
         def told(p: Progress) -> None:
             if self.report is not None:
@@ -235,7 +235,9 @@ class _Search:
             return Point(main, levels, "limit", (), bound - least, None, clock.elapsed)
         shares = self._shares(plan)
         status, proved = plan.result["status"], float(plan.result["bound"]) - least
-        return Point(main, levels, status, shares, max(proved, shares[main]), plan, clock.elapsed)
+        # No share of the most that is possible is above 1, whatever a bound of little time says.
+        proved = max(min(proved, 1.0), shares[main])
+        return Point(main, levels, status, shares, proved, plan, clock.elapsed)
 
     def _beside(self, main: int, levels: Sequence[float]) -> float:
         """Return what the other axes add to the score at least, at their levels."""

@@ -13,7 +13,7 @@ from geodata.export import plain, write_csv, write_geojson
 from geodata.language import ENGLISH, Language
 from optimizer import scenarios
 from optimizer.errors import StudyError
-from optimizer.figures import effects_figure, front_figure, pareto_figure, save, tornado
+from optimizer.figures import effects_figure, front_figure, lettered, pareto_figure, save, tornado
 from optimizer.files import check_only, drafted, write_plan
 from optimizer.indices import index_rows
 from optimizer.pages import bench_page, front_page
@@ -65,7 +65,7 @@ def write_comparison(found: Comparison, folder: Path, *, offline: bool = False, 
     return folder
 
 
-def write_prices(found: Prices, folder: Path) -> Path:
+def write_prices(found: Prices, folder: Path, words: Language = ENGLISH) -> Path:
     """Write what each rule costs: a table (CSV), a figure (PNG, SVG) and the study as solved.
 
     Raises
@@ -77,11 +77,14 @@ def write_prices(found: Prices, folder: Path) -> Path:
     with drafted(folder) as draft:
         write_csv(found.table, draft / "prices.csv")
         (draft / "study.toml").write_text(tomli_w.dumps(found.study.to_dict()), encoding="utf-8")
-        save(tornado(found), draft / "tornado")
+        with lettered(words) as spoken:
+            save(tornado(found, spoken), draft / "tornado")
     return folder
 
 
-def write_front(found: Front, folder: Path, say: Say | None = None) -> Path:
+def write_front(
+    found: Front, folder: Path, say: Say | None = None, *, offline: bool = False, words: Language = ENGLISH
+) -> Path:
     """Write a trade-off: tables (CSV, JSON), figure (PNG, SVG), a page that links figure and maps, and every plan's folder.
 
     Raises
@@ -94,22 +97,24 @@ def write_front(found: Front, folder: Path, say: Say | None = None) -> Path:
         places = [f"points/{number:02d}" for number in range(1, len(found.points) + 1)]
         for place, point in zip(places, found.points, strict=True):
             if say is not None:
-                say(f"writing {place}")
+                say(words("writing {place}", place=place))
             assert point.plan is not None, "points have plans"
-            write_plan(point.plan, draft / place)
+            write_plan(point.plan, draft / place, offline=offline, words=words)
         write_csv(found.table, draft / "front.csv")
         write_csv(found.solved, draft / "solves.csv")
         (draft / "front.json").write_text(
             json.dumps(plain(found.to_dict()), indent=2, ensure_ascii=False) + "\n", encoding="utf-8"
         )
         (draft / "study.toml").write_text(tomli_w.dumps(found.study.to_dict()), encoding="utf-8")
-        figure = front_figure(found, [f"{place}/map.html" for place in places])
-        save(figure, draft / "front")
-        (draft / "front.html").write_text(front_page(found, figure, places), encoding="utf-8")
+        with lettered(words) as spoken:
+            figure = front_figure(found, [f"{place}/map.html" for place in places], spoken)
+            save(figure, draft / "front")
+            page = front_page(found, figure, places, words)
+        (draft / "front.html").write_text(page, encoding="utf-8")
     return folder
 
 
-def write_bench(asked: Benchmark, found: pd.DataFrame, folder: Path) -> Path:
+def write_bench(asked: Benchmark, found: pd.DataFrame, folder: Path, words: Language = ENGLISH) -> Path:
     """Write the table of a benchmark (Parquet, CSV), ranking and effects (CSV), figures (PNG, SVG), and what was asked."""
     with drafted(folder) as draft:
         values = asked.model_dump(mode="json", exclude_none=True)
@@ -121,19 +126,20 @@ def write_bench(asked: Benchmark, found: pd.DataFrame, folder: Path) -> Path:
         write_csv(scenarios.ranking(found, asked), draft / "ranking.csv")
         effects = scenarios.effects(found, asked)
         write_csv(effects, draft / "effects.csv")
-        save(_pareto(asked, found), draft / "pareto")
-        save(effects_figure(effects), draft / "effects")
+        with lettered(words) as spoken:
+            save(_pareto(asked, found, spoken), draft / "pareto")
+            save(effects_figure(effects, spoken), draft / "effects")
     return folder
 
 
-def _pareto(asked: Benchmark, found: pd.DataFrame) -> Figure:
+def _pareto(asked: Benchmark, found: pd.DataFrame, words: Language) -> Figure:
     x, y = "proximity", "mixing_by_building"
     shown = found.reindex(columns=list(dict.fromkeys([*found.columns, x, y])))
     shown["unbeaten"] = scenarios.pareto(shown, x, y)
-    return pareto_figure(shown, list(asked.rulesets), list(asked.parameters), x, y)
+    return pareto_figure(shown, list(asked.rulesets), list(asked.parameters), x, y, words)
 
 
-def write_report(folder: Path) -> Path:
+def write_report(folder: Path, words: Language = ENGLISH) -> Path:
     """Write ``report.html`` of a benchmark's folder; return it.
 
     Raises
@@ -151,9 +157,10 @@ def write_report(folder: Path) -> Path:
             f"{folder / 'table.parquet'}: cannot be read ({error}); run the benchmark again to write it"
         ) from None
     ranked, effects = scenarios.ranking(found, asked), scenarios.effects(found, asked)
-    figures = [_pareto(asked, found), effects_figure(effects)]
-    with drafted(folder) as draft:
-        (draft / "report.html").write_text(bench_page(asked, found, ranked, effects, figures), encoding="utf-8")
+    with drafted(folder) as draft, lettered(words) as spoken:
+        figures = [_pareto(asked, found, spoken), effects_figure(effects, spoken)]
+        page = bench_page(asked, found, ranked, effects, figures, words)
+        (draft / "report.html").write_text(page, encoding="utf-8")
     return folder / "report.html"
 
 

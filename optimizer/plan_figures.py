@@ -60,7 +60,7 @@ def plan_figure(frame: gpd.GeoDataFrame, uses: Sequence[Use], words: Language) -
         ax.set_ylim(south - room, north + room)
         ax.set_title(title, loc="left", fontsize=11)
         ax.set_axis_off()
-        _scale(ax, east - west)
+        _scale(ax, east - west, words)
     handles = [
         Patch(facecolor=u.colour, hatch=hatch_of(k), edgecolor="white", label=shortened(words(u.label)))
         for k, u in enumerate(uses)
@@ -89,7 +89,7 @@ def parcels_by_use(ax: Axes, local: gpd.GeoDataFrame, column: str, uses: Sequenc
             own.plot(color=use.colour, edgecolor="white", hatch=hatch_of(k), **drawn)
 
 
-def _scale(ax: Axes, width: float) -> None:
+def _scale(ax: Axes, width: float, words: Language) -> None:
     """Draw a bar of a round length, and which way is north."""
     length = max(
         round_
@@ -102,7 +102,7 @@ def _scale(ax: Axes, width: float) -> None:
     ax.plot([x, x + length], [y, y], color="black", linewidth=2, solid_capstyle="butt")
     ax.text(x + length / 2, y + 0.012 * (top - bottom), f"{length:g} m", ha="center", va="bottom", fontsize=8)
     ax.annotate(
-        "N",
+        words("N"),
         (0.97, 0.98),
         (0.97, 0.88),
         "axes fraction",

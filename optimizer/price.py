@@ -24,6 +24,7 @@ import numpy as np
 import pandas as pd
 
 from geodata.errors import GeodataError
+from geodata.language import ENGLISH, Language
 from optimizer.api import solve_district
 from optimizer.audit import relative_gap
 from optimizer.district import District, Floats, read_district
@@ -83,8 +84,9 @@ class Change:
     study: Study | str
     stricter: bool | None
 
-    def __str__(self) -> str:
-        return f"{self.rule}, {self.kind}"
+    def told(self, words: Language = ENGLISH) -> str:
+        """Return rule and kind for people."""
+        return f"{self.rule}, {words(self.kind)}"
 
 
 @dataclass(frozen=True)
@@ -134,22 +136,21 @@ class Price:
     most: float
     marginal: float | None
 
-    @property
-    def verdict(self) -> str:
-        """What may be said of the difference."""
+    def verdict(self, words: Language = ENGLISH) -> str:
+        """Return what may be said of the difference."""
         if self.answer.status == "infeasible":
-            return "no plan is left"
+            return words("no plan is left")
         if self.answer.status == "error":
-            return f"cannot be asked: {self.answer.message}"
+            return words("cannot be asked: {why}", why=self.answer.message)
         if self.answer.plan is None:
-            return "no plan was found in time"
+            return words("no plan was found in time")
         if self.most <= NOTHING and self.least >= -NOTHING:
-            return "worth nothing"
+            return words("worth nothing")
         if self.least > NOTHING:
-            return f"worth at least {self.least:.5f}"
+            return words("worth at least {n}", n=f"{self.least:.5f}")
         if self.most < -NOTHING:
-            return f"costs at least {-self.most:.5f}"
-        return "none beyond the gaps"
+            return words("costs at least {n}", n=f"{-self.most:.5f}")
+        return words("none beyond the gaps")
 
 
 def _told(value: float) -> str:
@@ -192,7 +193,7 @@ class Prices:
             "score_at_most": answer.high if np.isfinite(answer.high) else None,
             "difference_at_least": None if price is None or not np.isfinite(price.least) else price.least,
             "difference_at_most": None if price is None or not np.isfinite(price.most) else price.most,
-            "verdict": "" if price is None else price.verdict,
+            "verdict": "" if price is None else price.verdict(),
             "difference_by_duals": None if price is None else price.marginal,
             "message": answer.message,
             "seconds": round(answer.seconds, 1),
@@ -211,8 +212,7 @@ class Prices:
         found = [end for answer in (self.base, *(p.answer for p in self.prices)) for end in answer.ranges.values()]
         return sum(not np.isfinite(end).all() for end in found)
 
-    @property
-    def moved(self) -> list[str]:
+    def moved(self, words: Language = ENGLISH) -> list[str]:
         """Say which indices a change surely moves: those of all plans as good lie on one side of those without it."""
         said = []
         for price in self.prices:
@@ -225,10 +225,14 @@ class Prices:
                     and np.isfinite(apart)
                     and apart > SAME * max(*(abs(end) for end in (low, high, least, most) if np.isfinite(end)), 0.0)
                 ):
-                    now, before = (f"{_told(a)} to {_told(b)}" for a, b in ((low, high), (least, most)))
-                    said.append(
-                        f"{price.change}: {index} is {'more' if low > most else 'less'}, {now} instead of {before}"
+                    now, before = (
+                        words("{low} to {high}", low=_told(a), high=_told(b)) for a, b in ((low, high), (least, most))
                     )
+                    told = {"change": price.change.told(words), "index": index, "now": now, "before": before}
+                    if low > most:
+                        said.append(words("{change}: {index} is more, {now} instead of {before}", **told))
+                    else:
+                        said.append(words("{change}: {index} is less, {now} instead of {before}", **told))
         return said
 
 
@@ -278,9 +282,9 @@ def price(
     def told(step: int, what: str) -> Report | None:
         if report is None:
             return None
-        return lambda p: report(replace(p, job=f"{step} of {steps}, {what}"))
+        return lambda p: report(replace(p, job=f"{step}/{steps} {what}"))
 
-    base = solve_district(fixed, district, report=told(1, "the study"), scheduler=scheduler)
+    base = solve_district(fixed, district, report=told(1, fixed.name), scheduler=scheduler)
     answers = list[tuple[Change, Answer, float | None]]()
     own = Answer(base.result["objective"], base.result["bound"], base.result["status"], base, base.result["seconds"])
     together = Together(fixed, len(district.sites), scheduler)
@@ -295,7 +299,7 @@ def price(
 
     interrupted, margin = bool(base.result["interrupted"]), None
     if not interrupted:
-        tell = told(1, "the study")
+        tell = told(1, fixed.name)
         tasks = [lambda: (ranged(own, fixed, district, tell), Margin.of(fixed, district, together.stop))]
         ((own, margin),) = together.run(tasks)
         interrupted = together.stop.is_set()
@@ -306,7 +310,7 @@ def price(
             if isinstance(change.study, str):
                 raise StudyError(change.study)
             place = read_district(change.study, parcels, streets)
-            shared, tell = together.share(change.study), told(step, str(change))
+            shared, tell = together.share(change.study), told(step, change.rule)
             answer = ranged(_solved(shared, place, start, tell, scheduler), shared, place, tell)
             moved = None if margin is None or change.kind == "dropped" else margin.worth(change.study, place)
         except (UpstairsError, GeodataError) as error:

@@ -43,6 +43,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from geodata.database import read_table
 from geodata.errors import GeodataError
 from geodata.export import plain
+from geodata.language import ENGLISH, Language
 from geodata.layers import sha256
 from geodata.synthetic import synthetic_district
 from optimizer import __version__
@@ -51,6 +52,7 @@ from optimizer.cluster import connected
 from optimizer.district import read_district
 from optimizer.errors import InfeasibleError, LimitError, SolverError, StudyError, UpstairsError, known_name, nearest
 from optimizer.indices import index_columns
+from optimizer.pages import named_status
 from optimizer.price import with_reference
 from optimizer.study import Study, load_study
 from optimizer.variants import extended
@@ -316,7 +318,12 @@ def solve_cell(cell: Cell) -> Values:
 
 
 def run(
-    asked: Benchmark, folder: Path, scheduler: str | None = None, workers: int | None = None, say: Say | None = None
+    asked: Benchmark,
+    folder: Path,
+    scheduler: str | None = None,
+    workers: int | None = None,
+    say: Say | None = None,
+    words: Language = ENGLISH,
 ) -> pd.DataFrame:
     """Solve the cells of a benchmark that have no row yet; return the table.
 
@@ -345,22 +352,23 @@ def run(
     with _alone(folder):
         left = [cell for cell in wanted if not (store / f"{cell.name}.json").is_file()]
         done = len(wanted) - len(left)
-        tell(f"{len(wanted)} cells, {done} of them done before")
+        tell(words("Cells: {n}, of them done before: {done}", n=len(wanted), done=done))
         solved = _on_cluster(left, scheduler) if scheduler else _on_cores(left, workers)
         for row in solved:
             done += 1
             draft = store / f".{row['cell']}"
             draft.write_text(json.dumps(plain(row), ensure_ascii=False), encoding="utf-8")
             draft.replace(store / f"{row['cell']}.json")
-            tell(f"{done} of {len(wanted)}: {_told(row)}")
+            tell(f"{done}/{len(wanted)}  {_told(row, words)}")
     return _table(wanted, folder)
 
 
-def _told(row: Values) -> str:
+def _told(row: Values, words: Language) -> str:
     facts = ", ".join(str(row[key]) for key in list(row)[1 : list(row).index("seed")])
     if "score" not in row:
-        return f"{facts}: {row['status']}"
-    return f"{facts}: score {row['score']:.4f}, gap {row['gap'] or 0.0:.2%}, {row['seconds']:.0f} s"
+        return f"{facts}: {words(named_status(row['status']))}"
+    score, gap = f"{row['score']:.4f}", words.percent(row["gap"], 2)
+    return words("{cell}: score {score}, gap {gap}, {n} s", cell=facts, score=score, gap=gap, n=f"{row['seconds']:.0f}")
 
 
 @contextmanager

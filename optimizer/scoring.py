@@ -19,6 +19,7 @@ import numpy as np
 import pandas as pd
 
 from geodata.export import read_geojson
+from geodata.language import ENGLISH, Language
 from optimizer.audit import Audit, recompute
 from optimizer.district import District, read_district
 from optimizer.errors import StudyError, known_name
@@ -49,12 +50,17 @@ class Score:
     audit: Audit
     faults: list[str]
 
-    @property
-    def sentence(self) -> str:
-        """What it comes to."""
+    def sentence(self, words: Language = ENGLISH) -> str:
+        """Return what it comes to."""
+        score = f"{self.audit.objective:.5f}"
         if self.faults:
-            return f"{self.plan} is no plan of this study: {len(self.faults)} faults. Its score would be {self.audit.objective:.5f}."
-        return f"Score {self.audit.objective:.5f}; every rule of the study holds."
+            return words(
+                "{plan} is no plan of this study; faults: {n}. Its score would be {score}.",
+                plan=self.plan,
+                n=len(self.faults),
+                score=score,
+            )
+        return words("Score {score}; every rule of the study holds.", score=score)
 
     def to_dict(self) -> dict[str, Any]:
         """Return a row of a leaderboard."""
@@ -84,7 +90,7 @@ def score_plan(
     parcels: gpd.GeoDataFrame | None = None,
     streets: gpd.GeoDataFrame | None = None,
 ) -> Score:
-    """Judge a plan by a study.
+    """Judge a plan by a study; ``file`` may be the folder of a plan of ours.
 
     Raises
     ------
@@ -92,6 +98,7 @@ def score_plan(
         When the file cannot be read, a column is missing, or parcels are not those of the study.
     """
     district = read_district(study, parcels, streets)
+    file = file / "plan.geojson" if file.is_dir() else file
     table = _read(file, district)
     storeys, faults = _storeys(table, district, study)
     uses = [use.name for use in district.uses]
@@ -122,7 +129,7 @@ def _read(file: Path, district: District) -> pd.DataFrame:
             raise StudyError(f"{file}: no property {column}; a plan has parcel_id, action and stack on every feature")
     nameless = int(found["parcel_id"].isna().sum())
     if nameless:
-        raise StudyError(f"{file}: {nameless} features without parcel_id; a plan has it on every feature")
+        raise StudyError(f"{file}: features without parcel_id: {nameless}; a plan has it on every feature")
     floors = [str(column) for column in found.columns if str(column).startswith("floors_")]
     for column in floors:
         known_name(column, [f"floors_{use.name}" for use in district.uses], f"{file}: property")
@@ -135,7 +142,7 @@ def _read(file: Path, district: District) -> pd.DataFrame:
         (sorted(set(own) - set(ids)), "missing; a plan has every parcel of the study"),
     ):
         if wrong:
-            raise StudyError(f"{file}: {len(wrong)} parcels, {_some(wrong)}: {what}")
+            raise StudyError(f"{file}: parcels ({len(wrong)}) {_some(wrong)}: {what}")
     table = found.assign(parcel_id=ids).set_index("parcel_id", drop=False).loc[own]
     for name, action in zip(own, table["action"], strict=True):
         known_name(str(action), ACTIONS, f"{file}: action of {name}")

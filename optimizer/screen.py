@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from optimizer.front import Front
     from optimizer.price import Prices
     from optimizer.proposed import Today
+    from optimizer.study import Study
 
 LINE_EVERY = 5.0
 """Seconds between plain lines while nothing but time moves on."""
@@ -180,7 +181,7 @@ def district(console: Console, d: District, words: Language = ENGLISH) -> None:
         console.print(line, markup=False, highlight=False)
 
 
-def summary(console: Console, result: dict[str, Any], words: Language = ENGLISH) -> None:
+def summary(console: Console, study: Study, result: dict[str, Any], words: Language = ENGLISH) -> None:
     """Print the score, and indices and the four laws before and after."""
     bound = f"{result['bound']:.5f}"
     if result.get("bound_is_trivial"):
@@ -197,33 +198,57 @@ def summary(console: Console, result: dict[str, Any], words: Language = ENGLISH)
         ),
         highlight=False,
     )
-    states = {words("today"): result["existing"], words("plan"): result["indices"]}
-    console.print(indices(states, words("Today and planned"), words))
+    today_and_plan(console, [study], result["existing"], result["indices"], words)
     console.print(scoreboard(result["existing"], result["indices"], words))
 
 
-def indices(states: Mapping[str, dict[str, Any]], title: str, words: Language = ENGLISH) -> Table:
-    """Return a table of the indices of some states of a district, a column each."""
+def today_and_plan(
+    console: Console,
+    studies: Sequence[Study],
+    today: dict[str, Any],
+    plan: dict[str, Any],
+    words: Language = ENGLISH,
+) -> None:
+    """Print the indices of a district before and after."""
+    states = {words("today"): today, words("plan"): plan}
+    console.print(indices(states, studies, words("Today and planned"), words))
+
+
+def indices(
+    states: Mapping[str, dict[str, Any]], studies: Sequence[Study], title: str, words: Language = ENGLISH
+) -> Table:
+    """Return a table of the indices of some states of a district, a column each; uses by their labels in the studies."""
+    label = _labels(studies, words)
     table = Table(words("index"), words("unit"), title=title, title_justify="left")
-    for name in states:
-        table.add_column(Text(name), justify="right")
-    for label, unit, style, values in index_rows(list(states.values())):
-        indent = label[: len(label) - len(label.lstrip())]
-        named = Text(indent + words(label.strip()))
-        table.add_row(named, words(unit), *(format(value, style) for value in values))
+    for state in states:
+        table.add_column(Text(state), justify="right")
+    for name, unit, style, values in index_rows(list(states.values())):
+        indent = name[: len(name) - len(name.lstrip())]
+        named = name.strip()
+        table.add_row(
+            Text(indent + (label.get(named) or words(named))), words(unit), *(format(value, style) for value in values)
+        )
     return _whole(table)
+
+
+def _labels(studies: Sequence[Study], words: Language) -> dict[str, str]:
+    """Return what uses are called."""
+    return {use.name: words(use.label) for study in studies for use in study.use_list}
 
 
 def compared(console: Console, found: Comparison, words: Language = ENGLISH) -> None:
     """Print the indices of plans side by side, which uses moved, and what the gaps leave open."""
     first = found.plans[0].name
-    console.print(indices({plan.name: plan.result["indices"] for plan in found.plans}, words("Plans"), words))
+    studies = [plan.study for plan in found.plans]
+    label = _labels(studies, words)
+    states = {plan.name: plan.result["indices"] for plan in found.plans}
+    console.print(indices(states, studies, words("Plans"), words))
     title = words("Floor area against {plan}, m²", plan=first)
-    table = Table(words("plan"), words("use"), title=Text(title), title_justify="left")
+    table = Table(words("folder"), words("use"), title=Text(title), title_justify="left")
     for heading in (words("before"), words("after"), words("gained"), words("lost")):
         table.add_column(heading, justify="right")
     for row in found.moves.itertuples():
-        table.add_row(Text(row.plan), Text(row.use), *(f"{value:,.0f}" for value in row[3:]))
+        table.add_row(Text(row.plan), Text(label[row.use]), *(f"{value:,.0f}" for value in row[3:]))
     console.print(_whole(table))
     for plan in found.plans[1:]:
         count = f"{int((found.changes['plan'] == plan.name).sum()):,}"
@@ -232,93 +257,113 @@ def compared(console: Console, found: Comparison, words: Language = ENGLISH) -> 
     notes(console, found.sentences(words))
 
 
-def prices(console: Console, found: Prices) -> None:
+def prices(console: Console, found: Prices, words: Language = ENGLISH) -> None:
     """Print what each change of a rule is worth, and what the gaps leave open."""
-    base = found.base
-    console.print(
-        f"The best plan of the study scores {base.low:.5f} to {base.high:.5f}. Scores of all studies are divided by the same "
-        "floor area.",
-        highlight=False,
-        soft_wrap=True,
+    low, high = f"{found.base.low:.5f}", f"{found.base.high:.5f}"
+    base = words(
+        "The best plan of the study scores {low} to {high}. Scores of all studies are divided by the same floor area.",
+        low=low,
+        high=high,
     )
-    table = Table("rule", "change", title="What each rule is worth, in score", title_justify="left")
-    for heading in ("difference", "by duals"):
+    console.print(base, highlight=False, soft_wrap=True)
+    title = words("What each rule is worth, in score")
+    table = Table(words("rule"), words("change"), title=title, title_justify="left")
+    for heading in (words("difference"), words("by duals")):
         table.add_column(heading, justify="right", no_wrap=True)
-    table.add_column("that is")
+    table.add_column(words("that is"))
     for item in found.prices:
         known = np.isfinite(item.least)
         table.add_row(
             Text(item.change.rule),
-            item.change.kind,
-            f"{item.least:+.5f} to {item.most:+.5f}" if known else "",
+            words(item.change.kind),
+            words("{low} to {high}", low=f"{item.least:+.5f}", high=f"{item.most:+.5f}") if known else "",
             "" if item.marginal is None else f"{item.marginal:+.5f}",
-            item.verdict,
+            Text(item.verdict(words)),
         )
     console.print(_whole(table))
     notes(
         console,
         [
-            "A step is a tenth of every number of a rule, 1 dB of a level; the table in the folder says which became what.",
-            "Differences lie within their ranges, which the gaps of both solves leave; a smaller --gap narrows them.",
-            "By duals: the same step priced by the relaxation, in which floors come in fractions; no proof of a difference.",
-            *(
-                found.moved
-                or ["No index is known to move: as far as ranges were found, those of plans as good overlap."]
-                if found.base.ranges
-                else ["Indices in the table are of the plans found; other plans as good may have others (--indices)."]
+            words(
+                "A step is a tenth of every number of a rule, 1 dB of a level; the table in the folder says which became what."
+            ),
+            words(
+                "Differences lie within their ranges, which the gaps of both solves leave; a smaller --gap narrows them."
+            ),
+            words(
+                "By duals: the same step priced by the relaxation, in which floors come in fractions; no proof of a difference."
             ),
             *(
-                [f"{found.lacking} ranges of indices were not found in time; a larger --time-limit finds more."]
+                found.moved(words)
+                or [words("No index is known to move: as far as ranges were found, those of plans as good overlap.")]
+                if found.base.ranges
+                else [
+                    words(
+                        "Indices in the table are of the plans found; other plans as good may have others (--indices)."
+                    )
+                ]
+            ),
+            *(
+                [
+                    words(
+                        "{n} ranges of indices were not found in time; a larger --time-limit finds more.",
+                        n=found.lacking,
+                    )
+                ]
                 if found.lacking
                 else []
             ),
-            *(["Stopped by Ctrl-C; changes that are missing were not solved."] if found.interrupted else []),
+            *([words("Stopped by Ctrl-C; changes that are missing were not solved.")] if found.interrupted else []),
         ],
     )
 
 
-def front(console: Console, found: Front) -> None:
+def front(console: Console, found: Front, words: Language = ENGLISH) -> None:
     """Print the points of a front with their proofs, and what is not known."""
-    table = Table("point", title="Plans that no other found plan beats", title_justify="left")
-    for axis in found.axes:
-        table.add_column(Text(f"{axis.name}{', ' + axis.unit if axis.unit != axis.name else ''}"), justify="right")
-    table.add_column("at best", justify="right")
-    table.add_column("gap", justify="right")
-    for number, point in enumerate(found.points, 1):
-        main = point.main
-        share = point.shares[main]
+    table = Table(words("point"), title=words("Plans that no other found plan beats"), title_justify="left")
+    for heading in (*found.heads(words), words("at best"), words("gap")):
+        table.add_column(Text(heading), justify="right")
+    for number, point in enumerate(found.points):
         cells = [found.told(k, value) for k, value in enumerate(point.shares)]
-        gap = f"{(point.bound - share) / share:.2%}" if share > 0 else "unknown"
-        best = f"{found.axes[main].name} {found.told(main, point.bound)}"
-        table.add_row(f"{number}{' knee' if number - 1 == found.knee else ''}", *cells, best, gap)
+        knee = f" {words('knee')}" if found.bends and number == found.knee else ""
+        table.add_row(f"{number + 1}{knee}", *cells, found.best_of(point, words), found.gap_of(point, words))
     console.print(_whole(table))
-    notes(console, found.sentences)
+    notes(console, found.sentences(words))
 
 
-def ranking(console: Console, ranked: pd.DataFrame, effects: pd.DataFrame) -> None:
+def ranking(console: Console, ranked: pd.DataFrame, effects: pd.DataFrame, words: Language = ENGLISH) -> None:
     """Print rule sets from the best on, and how they differ from the baseline."""
-    table = Table("rule set", title="Rule sets", title_justify="left")
-    for heading in ("cells", "with a plan", "score", "rank", "against the baseline"):
+    table = Table(words("rule set"), title=words("Rule sets"), title_justify="left")
+    for heading in (
+        words("cells"),
+        words("with a plan"),
+        words("score"),
+        words("rank"),
+        words("against the baseline"),
+    ):
         table.add_column(heading, justify="right")
     known = {row.ruleset: row for row in effects.itertuples()}
     for row in ranked.itertuples():
         effect = known.get(row.ruleset)
-        ranked_at = "" if np.isnan(row.rank_best_mean) else f"{row.rank_best_mean:.1f} to {row.rank_worst_mean:.1f}"
+        ranks = {"low": f"{row.rank_best_mean:.1f}", "high": f"{row.rank_worst_mean:.1f}"}
+        shares = effect and {"low": f"{effect.least_share:+.2%}", "high": f"{effect.most_share:+.2%}"}
         table.add_row(
             Text(row.ruleset),
             f"{row.cells}",
             f"{row.with_a_plan}",
             "" if np.isnan(row.score_mean) else f"{row.score_mean:.4f}",
-            ranked_at,
-            "" if effect is None else f"{effect.least_share:+.2%} to {effect.most_share:+.2%}",
+            "" if np.isnan(row.rank_best_mean) else words("{low} to {high}", **ranks),
+            words("{low} to {high}", **shares) if shares else "",
         )
     console.print(_whole(table))
     notes(
         console,
         [
-            "Ranks and differences are ranges that the gaps leave, means over cells that differ by their rule set alone.",
+            words(
+                "Ranks and differences are ranges that the gaps leave, means over cells that differ by their rule set alone."
+            ),
             *(
-                ["Cells without a plan are rows of the table, with the reason."]
+                [words("Cells without a plan are rows of the table, with the reason.")]
                 if (ranked["cells"] > ranked["with_a_plan"]).any()
                 else []
             ),
@@ -357,29 +402,32 @@ def illustrative(console: Console, said: Sequence[str], words: Language = ENGLIS
         console.print(told, markup=False, highlight=False, soft_wrap=True)
 
 
-def proposal(console: Console, found: Proposal, stands: Today) -> None:
+def proposal(console: Console, found: Proposal, stands: Today, words: Language = ENGLISH) -> None:
     """Print what a file of parcels seems to hold, with confidence and reason."""
-    title = f"{found.file.name}: {found.features:,} features, {found.land / 10_000:,.1f} ha"
-    table = Table("parcels.", "is", "confidence", "because", title=Text(title), title_justify="left")
+    count, land = f"{found.features:,}", f"{found.land / 10_000:,.1f}"
+    title = words("{file}: features: {n}, land: {land} ha", file=found.file.name, n=count, land=land)
+    heads = words("key of parcels"), words("is"), words("confidence"), words("because")
+    table = Table(*heads, title=Text(title), title_justify="left")
     styles = {"sure": "green", "likely": "yellow", "guess": "red"}
     for guess in found.guesses:
         told = ", ".join(guess.value) if isinstance(guess.value, list) else str(guess.value or "")
         told = told if len(told) < 60 else f"{told[:56].rsplit(',', 1)[0]}, ... ({len(guess.value)})"
-        table.add_row(guess.key, Text(told), Text(guess.confidence, styles[guess.confidence]), Text(guess.reason))
+        table.add_row(
+            guess.key, Text(told), Text(words(guess.confidence), styles[guess.confidence]), Text(guess.reason)
+        )
     console.print(_whole(table))
     if found.preset:
-        console.print(
-            f"Preset: {found.preset.name}, {found.preset.title}", markup=False, highlight=False, soft_wrap=True
-        )
-        notes(console, [f"  {note}" for note in found.preset.notes])
+        fits = words("Preset: {name}, {title}", name=found.preset.name, title=found.preset.title)
+        notes(console, [fits, *(f"  {note}" for note in found.preset.notes)])
     else:
-        console.print("No preset fits; upstairs presets lists them.", highlight=False)
+        notes(console, [words("No preset fits; upstairs presets lists them.")])
     if any(guess.confidence == "guess" for guess in found.guesses):
-        console.print("Guesses are commented out in the study.", highlight=False)
+        notes(console, [words("Guesses are commented out in the study.")])
     if stands.fault:
-        console.print(f"Read so, it fails: {stands.fault}", style="red", markup=False, highlight=False, soft_wrap=True)
+        fails = words("Read so, it fails: {why}", why=stands.fault)
+        console.print(fails, style="red", markup=False, highlight=False, soft_wrap=True)
     else:
-        console.print(f"Read so, {stands.floor_area:,.0f} m² of floor stand there today.", highlight=False)
+        notes(console, [words("Read so, {n} m² of floor stand there today.", n=f"{stands.floor_area:,.0f}")])
 
 
 def rules(console: Console, audit: Audit, words: Language = ENGLISH) -> None:

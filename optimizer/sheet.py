@@ -13,7 +13,6 @@ from typing import Any
 import geopandas as gpd
 import matplotlib as mpl
 import pyproj
-from matplotlib import font_manager
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch, Rectangle
 
@@ -21,6 +20,7 @@ from geodata.language import ENGLISH, Language
 from geodata.maps import EMPTY
 from geodata.qgis import inert, round_down
 from optimizer.errors import StudyError
+from optimizer.figures import eastern_fonts
 from optimizer.package import built
 from optimizer.plan_figures import INK, hatch_of, parcels_by_use
 from optimizer.plan_maps import what_to_know
@@ -41,15 +41,6 @@ NOTE, NOTES, LETTER = 6, 3, 0.2
 """Points of small print, lines of notes, and how wide a letter is at most on average, mm a point."""
 DPI = 300
 CHINESE = re.compile("[\u2e80-\u9fff]")
-EASTERN = (
-    "Noto Sans CJK SC",
-    "Noto Sans SC",
-    "Source Han Sans SC",
-    "WenQuanYi Micro Hei",
-    "Microsoft YaHei",
-    "PingFang SC",
-)
-"""Fonts with Chinese characters; the first that is there comes after matplotlib's own."""
 
 
 def write_sheet(
@@ -72,7 +63,7 @@ def write_sheet(
     StudyError
         When the sheet would be larger than A0, or a PNG needs Chinese characters that no font of the machine has.
     """
-    vector, eastern = file.suffix.lower() == ".svg", _eastern()
+    vector, eastern = file.suffix.lower() == ".svg", eastern_fonts()
     texts = [
         study.name,
         study.attribution,
@@ -131,11 +122,6 @@ def _own_projection(frame: gpd.GeoDataFrame) -> pyproj.CRS:
     )
 
 
-def _eastern() -> list[str]:
-    there = set(font_manager.get_font_names())
-    return [name for name in EASTERN if name in there][:1]
-
-
 def _furnish(
     page: Any,
     study: Study,
@@ -154,7 +140,7 @@ def _furnish(
 
     page.text(MARGIN, height - 11, fitting(study.name, 14, width - 2 * MARGIN - 12), fontsize=14, va="center")
     page.annotate(
-        "N",
+        words("N"),
         (width - MARGIN - 4, height - 5),
         (width - MARGIN - 4, height - 13),
         arrowprops={"arrowstyle": "-|>", "color": "black"},
@@ -183,9 +169,9 @@ def _furnish(
         part = Rectangle((MARGIN + k * bar / 2, low), bar / 2, 1.5, facecolor=colour, edgecolor="black", linewidth=0.5)
         part.set_gid("scale bar" if k == 0 else None)
         page.add_patch(part)
-    page.text(
-        MARGIN + bar + 2, low + 0.6, f"{words.number(length)} m   1 : {words.number(scale)}", fontsize=8, va="center"
-    )
+    # Readers of SVG draw several spaces as one.
+    told = f"{words.number(length)} m,  1 : {words.number(scale)}".replace("  ", "\u2003")
+    page.text(MARGIN + bar + 2, low + 0.6, told, fontsize=8, va="center")
     said = " | ".join(filter(None, [study.attribution, words("Plan: Upstairs")]))
     small = [*notes, fitting(said, NOTE, width - 2 * MARGIN)]
     for k, line in enumerate(reversed(small)):

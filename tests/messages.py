@@ -3,13 +3,21 @@
 import ast
 import re
 from pathlib import Path
+from typing import get_args
 
+import pandas as pd
+
+from geodata.detect import Confidence
 from geodata.maps import ACTIONS, BY_CHOICE
+from optimizer.front import AXES
 from optimizer.indices import index_rows
 from optimizer.laws import MEASURES
 from optimizer.package import ABSTRACT, CHANGE, COLUMNS, PLAN, STREETS, TITLES, TODAY
+from optimizer.pages import OF_A_CELL, STATUS, head
 from optimizer.pollution import ANNUAL, LIMIT_NAMES, SUFFIXES
 from optimizer.pollution import MEASURES as MEASURES_OF_POLLUTION
+from optimizer.price import Kind
+from optimizer.scenarios import Benchmark, effects, ranking
 from optimizer.uses import default_uses
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -63,4 +71,16 @@ def messages() -> set[str]:
     found |= {text for title, description, _ in TITLES.values() for text in (title, description)}
     found |= {text for c in COLUMNS.values() for text in (c.title, c.description) if text}
     found |= {ABSTRACT, PLAN, TODAY, CHANGE, STREETS}
-    return found | {use["label"] for use in default_uses().values()}
+    for axis in AXES:
+        found |= {axis.title, axis.label, axis.unit}
+    found |= {*get_args(Kind), *get_args(Confidence), "infeasible", "error", *STATUS.values()}
+    return found | _of_benchmarks() | {use["label"] for use in default_uses().values()}
+
+
+def _of_benchmarks() -> set[str]:
+    """Texts of the page of a benchmark and of the page of a front, heads of their tables among them."""
+    asked = Benchmark.model_validate({"name": "none", "districts": {"a": {"study": "a"}}, "rulesets": {"b": {}}})
+    nothing = pd.DataFrame({"ruleset": []})
+    columns = [*ranking(nothing, asked), *effects(nothing, asked), "district", "seed", *OF_A_CELL]
+    text = (ROOT / "optimizer/pages.py").read_text(encoding="utf-8")
+    return {head(column) for column in columns} | set(re.findall(r'\{\{ words\("([^"]+)"\)', text))

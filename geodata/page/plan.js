@@ -212,7 +212,7 @@ function upstairs(map, data) {
     const rows = uses.map((u, k) => [u, p.today[k][i], p.gfa[k][i]]).filter(r => r[1] || r[2]);
     const jobs = sum(uses.map((u, k) => u.jobs * p.gfa[k][i])), homes = sum(uses.map((u, k) => u.homes * p.gfa[k][i]));
     const facts = [whose + data.actions[p.action[i]][0], put("{n} storeys", { n: p.floors[i] }), number(gfa[i]) + " m²",
-      "FAR " + fine.format(p.far[i]) + (p.max_far[i] == null ? "" : " " + put("of {n}", { n: fine.format(p.max_far[i]) }))];
+      t("FAR") + " " + fine.format(p.far[i]) + (p.max_far[i] == null ? "" : " " + put("of {n}", { n: fine.format(p.max_far[i]) }))];
     if (jobs) facts.push(put("{n} jobs", { n: number(jobs) }));
     if (homes) facts.push(put("{n} homes", { n: number(homes) }));
     if (p.zone[i]) facts.push(put("zone {n}", { n: p.zone[i] }));
@@ -423,8 +423,8 @@ function upstairs(map, data) {
 
   const stands = every.filter(i => p.stack[i].length);
   const bounds = L.latLngBounds((stands.length ? stands : every).flatMap(i => { const b = parcels[i].getBounds(); return [b.getSouthWest(), b.getNorthEast()]; }));
-  map.fitBounds(bounds, narrow ? { paddingTopLeft: [10, panel.offsetHeight + 16], paddingBottomRight: [10, 30] } : { paddingTopLeft: [Math.min(380, map.getSize().x * 0.3), 15], paddingBottomRight: [15, 15] });
-  show();
+  show(); // the panel is as large as what it says
+  map.fitBounds(bounds, narrow ? { paddingTopLeft: [10, panel.offsetHeight + 16], paddingBottomRight: [10, 30] } : { paddingTopLeft: [Math.min(panel.offsetWidth + 20, map.getSize().x * 0.6), 15], paddingBottomRight: [15, 15] });
   if (data.sides) swiping.firstChild.click();
   window.upstairsMap = { map, data, views, parcels, flows, fields, hidden, open, search, swipe,
     show: name => { choice.lastChild.value = name; choice.lastChild.dispatchEvent(new Event("change")); }, opened: () => opened, colour: i => parcels[i].options.fillColor };

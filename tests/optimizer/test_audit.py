@@ -132,6 +132,12 @@ def test_changed_plans_are_caught(folder, kind):
     assert audit_folder(folder).faults
 
 
+def test_text_where_a_number_belongs_is_named(folder):
+    change_plan(folder, lambda fs: fs[1]["properties"].update(gfa_m2="much"))
+    with pytest.raises(StudyError, match=r"plan.geojson: gfa_m2 of parcel L1 is 'much'; a number is expected"):
+        audit_folder(folder)
+
+
 @pytest.mark.parametrize("kind", RESULT)
 def test_changed_results_are_caught(folder, kind):
     change_result(folder, RESULT[kind])

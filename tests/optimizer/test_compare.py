@@ -146,6 +146,17 @@ def test_gaps_are_respected(folders):
     assert "may be worth the same" in said(0.5, 0.6, 0.59, 0.8)
 
 
+@pytest.mark.parametrize(
+    ("same", "told"), [(True, "plans of one study: the best plan scores 0.52000 to 0.58000"), (False, "of free")]
+)
+def test_runs_of_one_study_tell_of_one_best_plan(folders, same, told):
+    first, second = read_plans([folders / "free", folders / "again"]).plans
+    files = [{"file": "lots.gpkg", "sha256": "a1"}], [{"file": "lots.gpkg", "sha256": "a1" if same else "b2"}]
+    a = dataclasses.replace(first, result={**first.result, "objective": 0.5, "bound": 0.58, "inputs": files[0]})
+    b = dataclasses.replace(second, result={**second.result, "objective": 0.52, "bound": 0.6, "inputs": files[1]})
+    assert told in Comparison((a, b)).sentences()[-1]
+
+
 def test_other_folders_are_named(folders, tmp_path):
     with pytest.raises(StudyError, match="two plans or more"):
         read_plans([folders / "free"])

@@ -129,7 +129,7 @@ def test_lengths_on_the_sheet_are_those_of_the_scale(plan_folder, tmp_path, scal
 
 
 def test_no_sheet_has_boxes_for_chinese(plan_folder, tmp_path, monkeypatch):
-    monkeypatch.setattr(sheet, "_eastern", list)
+    monkeypatch.setattr(sheet, "eastern_fonts", list)
     chinese = language("zh")
     with pytest.raises(StudyError, match="fonts-noto-cjk"):
         convert(plan_folder, tmp_path / "plan.png", words=chinese)
@@ -180,7 +180,7 @@ def test_the_command_says_what_it_wrote(plan_folder, tmp_path, monkeypatch, caps
     with pytest.raises(SystemExit) as ended:
         cli.main()
     assert not ended.value.code
-    assert capsys.readouterr().out.count("Written: ") == 2
+    assert capsys.readouterr().out.count("Wrote:") == 2
     monkeypatch.setattr(sys, "argv", ["upstairs", "convert", str(plan_folder), str(tmp_path / "plan.shp")])
     with pytest.raises(SystemExit) as ended:
         cli.main()

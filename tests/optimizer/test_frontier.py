@@ -345,7 +345,7 @@ def test_the_plan_nearest_to_wishes_is_that_of_all_points(parts):
     front = frontier(asked, names, 2, frame, wishes=wanted)
     assert front.wish.least - 1e-3 <= best <= front.wish.short + 1e-3
     assert front.wish.short - front.wish.least <= 0.02
-    assert any("Nearest to the wishes" in said for said in front.sentences)
+    assert any("Nearest to the wishes" in said for said in front.sentences())
 
 
 def test_wishes_name_every_axis():

@@ -54,13 +54,13 @@ def test_prices_agree_with_studies_solved_from_scratch_by_another_solver(seed):
     for item in found.prices:
         changed = best(item.change.study)
         if changed is None:
-            assert item.verdict == "no plan is left"
+            assert item.verdict() == "no plan is left"
             continue
         assert item.answer.low - 1e-5 <= changed <= item.answer.high + 1e-5
         assert item.least - 1e-5 <= changed - own <= item.most + 1e-5, item.change
         if item.change.stricter is not None:
             assert (own - changed if item.change.stricter else changed - own) >= -1e-5
-        if item.verdict.startswith(("worth at", "costs")):
+        if item.verdict().startswith(("worth at", "costs")):
             assert abs(changed - own) > 1e-6
 
 
@@ -99,7 +99,7 @@ def test_a_change_whose_numbers_contradict_one_another_is_a_row():
     found = price(study(rules=[most]), frame)
     by_kind = {item.change.kind: item for item in found.prices}
     assert set(by_kind) == {"dropped", "looser", "stricter"}
-    assert by_kind["stricter"].verdict.startswith("cannot be asked: ")
+    assert by_kind["stricter"].verdict().startswith("cannot be asked: ")
     row = found.table.set_index("change").loc["stricter"]
     assert row["status"] == "error" and "minimum shares" in row["message"]
 
@@ -114,7 +114,7 @@ def test_ranges_that_were_not_found_in_time_are_said_to_be_unknown():
         assert set(known.values()) == {UNKNOWN}
     answer = Answer(0.5, 0.6, "optimal", None, 1.0, ranges=known)
     found = Prices(asked, answer, (), False)
-    assert found.lacking == len(known) and found.moved == []
+    assert found.lacking == len(known) and found.moved() == []
 
 
 def test_what_surely_moves_is_said():
@@ -123,7 +123,7 @@ def test_what_surely_moves_is_said():
     found = price(asked, frame, indices=True)
     table = found.table.set_index("change")
     assert table.loc["none", "floor_area_m2_at_most"] <= 1200 + 1e-3
-    more = [said for said in found.moved if said.startswith("programme, dropped: floor_area_m2 is more")]
+    more = [said for said in found.moved() if said.startswith("programme, dropped: floor_area_m2 is more")]
     assert len(more) == 1 and table.loc["dropped", "floor_area_m2_at_least"] > 1200
 
 

@@ -53,6 +53,11 @@ def test_our_own_plan_scores_what_its_result_says(plan, features, tmp_path):
     assert found.to_dict()["valid"] is True
 
 
+def test_the_folder_of_a_plan_will_do(plan, tmp_path):
+    folder = plan.save(tmp_path / "plan")
+    assert score_plan(folder, plan.study, FRAME).audit.objective == pytest.approx(plan.result["objective"])
+
+
 def test_floors_by_use_will_do_where_a_parcel_has_one_building(tmp_path):
     asked = study(rules=RULES[:1])
     own = solve(asked, FRAME)
@@ -104,7 +109,7 @@ def test_faults_are_found(change, said, features, tmp_path):
     change(chosen["properties"])
     found = judged(data, tmp_path)
     assert any(said in fault for fault in found.faults), found.faults
-    assert "no plan of this study" in found.sentence
+    assert "no plan of this study" in found.sentence()
 
 
 def test_a_stack_as_text_is_the_same_plan(plan, features, tmp_path):
@@ -142,7 +147,7 @@ def _without(key):
         (lambda d: d["features"].append(d["features"][0]), "there twice"),
         (lambda d: d["features"][0]["properties"].update(parcel_id="X"), "no parcel of the study"),
         (lambda d: d["features"][0]["properties"].update(action="keeep"), "did you mean 'keep'"),
-        (lambda d: d["features"][0]["properties"].pop("parcel_id"), "1 features without parcel_id"),
+        (lambda d: d["features"][0]["properties"].pop("parcel_id"), "features without parcel_id: 1"),
         (lambda d: d.update(features=3), "not a GeoJSON"),
         (_built(to=2.5), "a whole number from 0 to"),
         (_built(to=2_000_000_000), "a whole number from 0 to"),
