@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -47,6 +47,12 @@ EASTERN = (
 
 def eastern_fonts() -> list[str]:
     """Return the font of this machine that has Chinese characters; none where there is none."""
+    manager = font_manager.fontManager
+    known = {entry.fname for entry in manager.ttflist}
+    for file in font_manager.findSystemFonts():
+        if file not in known:  # installed since matplotlib made its list
+            with suppress(RuntimeError, OSError):
+                manager.addfont(file)
     there = set(font_manager.get_font_names())
     return [name for name in EASTERN if name in there][:1]
 

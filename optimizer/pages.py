@@ -66,7 +66,7 @@ BENCH = pages.from_string(
 <head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
 <title>{{ name }}: {{ words("rules compared") }}</title>
 <style>{{ style }}
-body { max-width: 76em; margin: 0 auto; padding: 1em; } div.wide { overflow-x: auto; }</style></head>
+body { max-width: 76em; margin: 0 auto; padding: 1em; } div.wide { overflow-x: auto; } td.text { min-width: 26em; text-align: left; }</style></head>
 <body>
 <h1>{{ name }}</h1>
 {% for note in notes %}<p class="note">{{ note }}</p>
@@ -76,7 +76,7 @@ body { max-width: 76em; margin: 0 auto; padding: 1em; } div.wide { overflow-x: a
 <h2>{{ title }}</h2>
 <p class="note">{{ about }}</p>
 <div class="wide"><table><thead><tr>{% for head in heads %}<th>{{ head }}</th>{% endfor %}</tr></thead>
-<tbody>{% for row in rows %}<tr>{% for cell in row %}<td>{{ cell }}</td>{% endfor %}</tr>
+<tbody>{% for row in rows %}<tr>{% for cell in row %}<td{% if cell | length > 40 %} class="text"{% endif %}>{{ cell }}</td>{% endfor %}</tr>
 {% endfor %}</tbody></table></div>
 {% if loop.index0 < figures | length %}<figure>{{ figures[loop.index0][0] }}<figcaption class="note">{{ figures[loop.index0][1] }}</figcaption></figure>{% endif %}
 {% endfor %}
