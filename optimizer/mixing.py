@@ -242,7 +242,14 @@ def add_mixing(model: Model, weights: dict[str, float], total: float) -> list[Sc
     for name, weight in weights.items():
         if weight > 0:
             value = SCORE * weight / (total * AREA * np.log(len(d.uses)))
-            scales += _buildings(model, value) if name == "building" else [_groups(model, name, value)]
+            own = _buildings(model, value) if name == "building" else [_groups(model, name, value)]
+            columns = [scale.entropy for scale in own]
+            worth = [np.ones(len(part)) for part in columns]
+            if name == "building":
+                columns.append(model.keep[d.parcel_of])
+                worth.append(weighted_entropy(d.existing_at) * AREA)
+            model.entropy[name] = np.concatenate(columns), np.concatenate(worth)
+            scales += own
     return scales
 
 

@@ -298,6 +298,7 @@ class Model:
         self.allowances: list[tuple[Ints, Ints, Floats]] = []
         self.misses: list[tuple[Rule, Ints, tuple[str, ...]]] = []
         self.value: tuple[Ints, Floats] = np.empty(0, dtype=np.int64), np.empty(0)
+        self.entropy: dict[str, tuple[Ints, Floats]] = {}
 
     def _floors(self, kind: str, limit: Ints) -> Ints:
         columns = self.program.columns(self._by_use(kind), upper=limit.ravel().astype(float), integer=True)

@@ -17,8 +17,7 @@ import numpy as np
 from optimizer.district import District, Floats
 from optimizer.highs import Clock
 from optimizer.model import AREA, SCORE
-from optimizer.problem import Problem, all_rules, assemble, mixing_weights
-from optimizer.reference import most_floor_area, reference_floor_area
+from optimizer.problem import Problem, assemble
 from optimizer.relaxation import Relaxation
 from optimizer.rules.base import per_floor
 from optimizer.study import Study
@@ -85,23 +84,17 @@ def _areas(problem: Problem) -> Floats:
 
 def _ratios(problem: Problem, areas: Floats) -> Iterator[tuple[str, Floats, Floats]]:
     """Yield indices that are ratios: name, numerator and denominator as coefficients of the program's columns."""
-    study, district, width = problem.study, problem.district, areas.shape[1]
+    district, width = problem.district, areas.shape[1]
     columns, value = problem.model.value
     if len(columns):
         drawn, use = np.zeros(width), district.use_index
         np.add.at(drawn, columns, value / AREA)
         demand = sum((k.strength * k.demand * areas[use[k.client]] for k in district.linkages), np.zeros(width))
         yield "proximity", drawn, demand
-    weights = mixing_weights(study) if problem.scales else {}
-    total = areas.sum(axis=0)
-    over = float(reference_floor_area(study, most_floor_area(district, all_rules(study)))[-1])
-    for scale, weight in weights.items():
-        # What a scale's weight adds to the score, by the score of a study that weights it twice.
-        parts = {**weights, scale: 2 * weight}
-        scales = study.objective.scales.model_copy(update=parts)
-        heavier = study.objective.model_copy(update={"mixing": study.objective.mixing + weight, "scales": scales})
-        cost = assemble(study.model_copy(update={"objective": heavier}), district).arrays().cost
-        yield f"mixing_by_{scale}", (cost - problem.arrays().cost) / (SCORE * weight) * over, total
+    for scale, (columns, entropy) in problem.model.entropy.items():
+        mixed = np.zeros(width)
+        np.add.at(mixed, columns, entropy / (AREA * np.log(len(district.uses))))
+        yield f"mixing_by_{scale}", mixed, areas.sum(axis=0)
 
 
 class _Ends:
