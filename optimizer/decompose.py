@@ -19,9 +19,9 @@ import numpy as np
 
 from optimizer.cluster import Crew
 from optimizer.district import Bools, Floats, Ints
+from optimizer.exclusion import part
 from optimizer.highs import Clock
 from optimizer.master import EXACTLY, Master
-from optimizer.mixing import slack
 from optimizer.model import AREA
 from optimizer.pieces import Piece, Pieces, share
 from optimizer.problem import Problem
@@ -41,6 +41,8 @@ BINARIES = 800
 LOSS, FINE = 0.4, 0.1
 """Share of the gap asked for that pieces together may lose: while a plan is made, and while it is improved; there of what the
 plan leaves open, where that is more."""
+LOOSER = 4.0
+"""Factor of what pieces may lose while a plan is made, where none of a turn had an answer."""
 FINEST = 0.004
 """Gap below which pieces are solved no finer."""
 FINEST_MAKING = 0.01
@@ -49,6 +51,8 @@ PIECE_SECONDS, LEAST_SECONDS = 20.0, 2.0
 """Most and least that a piece of the first size is given, s."""
 MAKING = 0.5
 """Share of the time left in which a plan should be made."""
+PARTING = 0.2
+"""Share of the time left in which uses that exclude one another should be parted."""
 WASTED = 0.25
 """Share of the time left after whose loss to pieces without an answer no plan is made, unless more went into others."""
 SNAP = 1e-6
@@ -133,7 +137,7 @@ class Decomposition:
 
     def unplanned(self, x: Floats) -> float:
         """Return what a plan leaves open below the master's relaxation, as a share of that."""
-        return (self.master.objective - self.score_of(x)) / self._unit
+        return (self.master.objective - self.master.score_of(x)) / self._unit
 
     @property
     def _unit(self) -> float:
@@ -158,11 +162,6 @@ class Decomposition:
             pieces = self._pieces = Pieces(master, pieces)
         return pieces
 
-    def score_of(self, x: Floats) -> float:
-        """Return a solution's objective with entropies taken exactly, model units."""
-        cost = self.master.arrays.cost
-        return float(cost @ x) - slack(self.problem.scales, x, cost)
-
     @property
     def first_size(self) -> int:
         """Sites of the first pieces."""
@@ -172,7 +171,9 @@ class Decomposition:
         """Make a plan of the master's solution, piece by piece; None where a piece has none or time is up."""
         self._price(EXACTLY)
         assert self.master.x is not None, "the master is solved first"
-        x, open_ = self._snapped(self.master.x)
+        seconds = PARTING * self.clock.left if self.work is None else np.inf
+        parted = part(self.master, self.clock, seconds, self.seed)
+        x, open_ = self._snapped(self.master.x if parted is None else parted)
         loss = LOSS * max(self.gap, FINEST_MAKING) * self._unit / max(open_.sum(), 1)
         for _ in range(REPAIRS):
             made = self._close(x, open_, loss)
@@ -226,7 +227,7 @@ class Decomposition:
                 continue
             if size >= min(len(open_), LARGEST):
                 return None
-            size *= 2
+            size, loss = size * 2, loss * LOOSER
             if size > open_.sum():
                 # What is left cannot be made whole by itself: what was decided around it is open again.
                 open_, again = self._around(np.flatnonzero(open_), size), again + 1
@@ -295,7 +296,11 @@ class Decomposition:
             for (piece, chosen), answer in zip(turn, answers, strict=True):
                 needed = self.pieces.needed.sum()
                 better = None if answer is None else self._put(piece, x, answer)
-                if better is not None and self.score_of(better) > self.score_of(x) + NOTHING and offer(better):
+                if (
+                    better is not None
+                    and self.master.score_of(better) > self.master.score_of(x) + NOTHING
+                    and offer(better)
+                ):
                     x, gained = better, True
                 elif self.pieces.needed.sum() > needed:
                     refused.append(chosen)

@@ -23,7 +23,7 @@ from scipy.special import logsumexp
 
 from optimizer.district import Bools, Floats, Ints
 from optimizer.highs import Answer, Clock, duals, load, run
-from optimizer.mixing import Scale, separate
+from optimizer.mixing import Scale, separate, slack
 from optimizer.model import AREA, Arrays
 from optimizer.problem import Problem
 from optimizer.stacks import KINDS, Chosen, Stacks, leading, without_hairs
@@ -43,6 +43,8 @@ TRACE = 1e-6
 """Part of a site from which a stack counts as mixed in."""
 NO_GAIN = 1e-15
 """Reduced cost that is none."""
+NEVER = 1e6
+"""Reduced cost, model units, of what must not be."""
 PASSES = 3
 """Rounds in which bounds of columns follow from those of others."""
 
@@ -95,6 +97,8 @@ class Master:
         The last solution, in the problem's columns.
     priced : Priced or None
         The prices that prove most.
+    guide : (ndarray, ndarray) or None
+        Value of each stack and what is met inside, as in `Priced`, where uses that exclude one another stand as was settled.
     """
 
     def __init__(self, problem: Problem, threads: int) -> None:
@@ -119,6 +123,7 @@ class Master:
         self._rng = np.random.default_rng(0)
         self.x: Floats | None = None
         self.priced: Priced | None = None
+        self.guide: tuple[Floats, Floats] | None = None
         self.objective = -np.inf
         self.refresh()
 
@@ -197,6 +202,11 @@ class Master:
         full = np.zeros(len(self.arrays.cost))
         full[self.rest] = x[: len(self.rest)]
         return np.asarray(full + self.stacks.columns_of(choices) @ x[len(self.rest) :])
+
+    def score_of(self, x: Floats) -> float:
+        """Return a solution's objective with entropies taken exactly, model units."""
+        cost = self.arrays.cost
+        return float(cost @ x) - slack(self.problem.scales, x, cost)
 
     # -- prices ------------------------------------------------------------------------------------------------------
 
@@ -325,6 +335,27 @@ class Master:
             self._take_beside(reduced, self._rng.normal(0.0, spread, (2, self.stacks.sites, self.stacks.uses)))
         self.rounds += 1
 
+    def guided(self, prices: Floats, absent: Ints) -> Chosen:
+        """Take in the stacks that prices ask for where some uses do not stand; return the leading ones and the mixture.
+
+        Pieces look for stacks by these values too from now on.
+
+        Parameters
+        ----------
+        prices : ndarray, shape (rows,)
+            Of the problem's rows.
+        absent : ndarray of int
+            Presences that are 0.
+        """
+        reduced = self.reduced(self._moved(prices))
+        reduced[absent] = -NEVER
+        value, inside = self.guide = self.stacks.values(reduced)
+        self._take(value, inside)
+        for _ in range(BESIDE):
+            self._take_beside(reduced, self._rng.normal(0.0, SPREAD, (2, self.stacks.sites, self.stacks.uses)))
+        stack = self.choices.stack
+        return self.choices.at(leading(self.stacks.place[stack], value[stack], LEADING)).and_also(self.mixture)
+
     def _take(self, value: Floats, inside: Floats) -> None:
         best = self.stacks.best(value, inside)
         possible = self.upper[self.stacks.action[self.stacks.place[best.stack]]] > 0
@@ -341,8 +372,8 @@ class Master:
             Relative, to which the program is solved. Any prices prove a bound, but only an exact solution leaves most
             sites with one stack.
         """
-        rows = np.flatnonzero(self.coupling & self._held())
-        choices = self._leading()
+        rows = np.flatnonzero(self.coupling & self.held())
+        choices = self.leading_choices()
         highs = load(self.program(choices, rows), relaxed=True, threads=self.threads)
         highs.setOptionValue("solver", "ipm")  # HiPO where it is installed
         highs.setOptionValue("run_crossover", "off")
@@ -362,7 +393,7 @@ class Master:
             self.refresh()
         return answer
 
-    def _leading(self) -> Chosen:
+    def leading_choices(self) -> Chosen:
         """Return the stacks that a program is solved over: a few of each place, the latest, and the last solution's."""
         known, self._known = self._known, len(self.choices)
         if self.priced is None:
@@ -371,7 +402,7 @@ class Master:
         few = leading(self.stacks.place[stack], self.priced.value[stack], LEADING)
         return self.choices.at(np.union1d(few, np.arange(known, len(stack)))).and_also(self.mixture)
 
-    def _held(self) -> Bools:
+    def held(self) -> Bools:
         """Rows that are not left out: those that may not be, and those that press at the last solution."""
         a = self.arrays
         return np.asarray(np.isinf(a.lazy) | a.cut if self.x is None else a.pressing([self.x]))

@@ -349,15 +349,17 @@ class Pieces:
         m, stacks = self.master, self.master.stacks
         taken_in = [np.arange(self._known_first[s], self._known_first[s + 1]) for s in sites]
         pool = self._known.at(np.concatenate(taken_in))
-        value = None if m.priced is None else m.priced.value
-        if value is not None:
-            pool = pool.at(leading(stacks.place[pool.stack], value[pool.stack], POOL))
+        guides = [] if m.priced is None else [(m.priced.value, m.priced.inside)]
+        guides += [] if m.guide is None else [m.guide]
+        if guides:
             places = (np.arange(len(KINDS))[:, None] * stacks.sites + sites).ravel()
             places = places[m.upper[stacks.action[places]] > 0]
             ranges = [np.arange(stacks.first[k], stacks.first[k + 1]) for k in places]
+            known, pool = pool, pool.at(np.arange(0))
+        for value, inside in guides:
+            pool = pool.and_also(known.at(leading(stacks.place[known.stack], value[known.stack], POOL)))
             near = np.concatenate([r[np.argpartition(-value[r], BEST)[:BEST]] if len(r) > BEST else r for r in ranges])
-            assert m.priced is not None
-            pool = pool.and_also(Chosen(near, m.priced.inside[near]))
+            pool = pool.and_also(Chosen(near, inside[near]))
         pool = pool.and_also(m.mixture.at(np.isin(stacks.site[m.mixture.stack], sites)))
         own = stacks.found_in(x, sites)
         if own is None:

@@ -36,7 +36,7 @@ def solved(district: str, engine: str, **solve: object) -> Iterator[Told]:
     study = ask(district, None, **solve)
     master = Master(assemble(study, read_district(study, *layers(district))), study.solve.threads)
     master.begin(study.solve.seed)
-    rows = np.flatnonzero(master.coupling & master._held())
+    rows = np.flatnonzero(master.coupling & master.held())
     highs = load(master.program(master.choices, rows), relaxed=True, threads=study.solve.threads)
     for option, value in (("solver", engine), ("run_crossover", "off")):
         highs.setOptionValue(option, value)

@@ -74,7 +74,7 @@ def test_a_plan_without_a_relaxation_has_the_bound_of_the_weights(monkeypatch):
     assert result["bound_is_trivial"]
     assert result["status"] == "feasible"
     console = Console(file=io.StringIO(), width=200)
-    screen.summary(console, result)
+    screen.summary(console, study(), result)
     assert "1.00000, by the weights alone" in console.file.getvalue()
 
 

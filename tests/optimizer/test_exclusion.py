@@ -1,0 +1,87 @@
+"""Uses that exclude one another: parted for a whole district, against the relaxation, the rows themselves and branch and bound."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from optimizer.cluster import threads
+from optimizer.decompose import BREAKS, Decomposition
+from optimizer.exclusion import WHOLE, _Parting, exclusive_rows, part
+from optimizer.highs import Clock, load, run
+from tests.optimizer.test_decompose import problem
+
+APART = {"kind": "separation", "distances": [{"use": "housing", "from": "workshop", "distance": 50}]}
+
+
+def priced(rules):
+    """A search whose master is solved."""
+    search = Decomposition(problem(rules=rules), Clock(300), threads(1))
+    search.prove(lambda _: False, np.inf, 0.0)
+    return search
+
+
+def test_no_other_rules_ask_for_it():
+    search = priced([])
+    before = search.master.x
+    assert not len(exclusive_rows(search.master))
+    assert part(search.master, Clock(60), 60, 0) is None
+    assert search.master.x is before
+
+
+def test_every_use_stands_or_does_not_and_no_pair_is_too_near():
+    master = priced([APART]).master
+    rows = exclusive_rows(master)
+    names = [master.arrays.row_names[int(row)] for row in rows]
+    assert names and all(name.startswith("separation") for name in names)
+    columns = np.unique(master.arrays.matrix[rows].indices)
+    columns = columns[master.stacks.owner[columns] >= 0]
+    assert (np.abs(master.x[columns] - np.rint(master.x[columns])) > 0.1).any()
+    x = part(master, Clock(60), 60, 0)
+    # A stack with homes may be mixed with one without: what stands by a trace stands, and none of its pairs does.
+    stands = np.zeros(len(x))
+    stands[columns] = x[columns] > WHOLE
+    assert (master.arrays.matrix[rows] @ stands <= 1 + 1e-9).all()
+    assert not (master.arrays.violated(x, BREAKS) & master.coupling & ~master.arrays.cut).any()
+    assert master.score_of(x) <= master.bound
+
+
+def test_a_dive_comes_near_to_branch_and_bound():
+    master = priced([APART]).master
+    program = _Parting(master).program()
+    highs = load(program, threads=1)
+    highs.setOptionValue("mip_rel_gap", 0.005)
+    best = run(highs, Clock(15), 15)
+    x = part(master, Clock(60), 60, 0)
+    assert best.x is not None and program.integer.sum() == len(_Parting(master).columns)
+    assert master.score_of(x) <= best.bound + 1e-6 * abs(best.bound)
+    assert master.score_of(x) >= 0.95 * float(program.cost @ best.x)
+
+
+def test_a_plan_under_separation_is_near_the_bound():
+    search = priced([APART])
+    made = search.make()
+    arrays = search.master.arrays
+    assert not (arrays.violated(made, BREAKS) & ~arrays.cut).any()
+    assert search.master.score_of(made) >= 0.93 * search.master.bound
+
+
+@pytest.mark.parametrize("seconds", [0.0, 1e-3])
+def test_without_time_nothing_is_parted(seconds):
+    master = priced([APART]).master
+    before = master.mixture
+    assert part(master, Clock(60), seconds, 0) is None
+    assert master.mixture is before
+
+
+def test_the_program_knows_which_uses_are_settled():
+    parting = _Parting(priced([APART]).master)
+    parting.settled = np.zeros(len(parting.columns))
+    program = parting.program()
+    assert (program.upper[-len(parting.columns) :] == 0).all()
+    answer = run(load(replace(program, integer=np.zeros(len(program.cost), dtype=bool))), Clock(60), 60)
+    width = len(parting.master.rest) + len(parting.choices)
+    assert (
+        answer.x is None
+        or np.abs(parting.master.solution(parting.choices, answer.x[:width])[parting.columns]).max() <= 1e-6
+    )
