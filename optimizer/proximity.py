@@ -20,6 +20,7 @@ import numpy as np
 from optimizer.district import Bools, District, Floats, Ints
 from optimizer.model import AREA, SCORE, Model
 from optimizer.names import Joined
+from optimizer.uses import Linkage
 
 
 @dataclass(frozen=True)
@@ -103,122 +104,160 @@ def add_proximity(model: Model, weight: float, most: Floats) -> Flows:
     Flows
         Its columns; none where proximity has no weight and no rule of the model asks for it.
     """
-    district, program = model.district, model.program
-    network, use = district.network, district.use_index
-    scale = reference_value(district, most)
-    walks: list[tuple[Ints, Floats]] = []
-    inner: list[tuple[Ints, Floats]] = []
-    asked = any(rule.asks_walks for rule in model.rules) and len(district.linkages) > 0
+    scale = reference_value(model.district, most)
+    asked = any(rule.asks_walks for rule in model.rules) and len(model.district.linkages) > 0
     if not asked and (weight == 0 or scale == 0):
         return Flows(np.arange(0), np.empty((0, 2)), np.zeros(0, dtype=bool))
-    value = SCORE * weight / (scale * AREA) if scale else 0.0
-    worth: list[tuple[Ints, Floats]] = []
-    sites = np.arange(len(district.sites))
-    reachable = np.ones(len(sites), dtype=bool)
-    reachable[network.unreached] = False
-    tail, head = np.concatenate([network.edges, network.edges[:, ::-1]]).T.astype(np.int64)
-    length = np.concatenate([network.length, network.length])
-    nodes = np.arange(len(network.xy))
-    parts = _parts(model)
-    routes: list[Route] = []
-    inside: dict[tuple[str, int], list[np.ndarray]] = {}
-    leaving: dict[int, list[np.ndarray]] = {}
-    for link in district.linkages:
+    network = _Network(model, SCORE * weight / (scale * AREA) if scale else 0.0)
+    for link in model.district.linkages:
+        network.add(link)
+    network.share_out()
+    columns, worth = zip(*network.worth, strict=True)
+    model.value = np.concatenate(columns), np.concatenate(worth)
+    return network.flows
+
+
+class _Network:
+    """The flow as it is added to a model: a network a linkage, tied by what suppliers have.
+
+    Attributes
+    ----------
+    worth : list of (columns, coefficients)
+        What the value V is the sum of.
+    routes : list of Route
+    """
+
+    def __init__(self, model: Model, value: float) -> None:
+        self.model, self.value, self.district = model, value, model.district
+        network = self.district.network
+        self.sites, self.nodes = np.arange(len(self.district.sites)), np.arange(len(network.xy))
+        self.reachable = np.ones(len(self.sites), dtype=bool)
+        self.reachable[network.unreached] = False
+        self.tail, self.head = np.concatenate([network.edges, network.edges[:, ::-1]]).T.astype(np.int64)
+        self.length = np.concatenate([network.length, network.length])
+        self.parts = _parts(model)
+        self.worth: list[tuple[Ints, Floats]] = []
+        self.routes: list[Route] = []
+        self._walks: list[tuple[Ints, Floats]] = []
+        self._inner: list[tuple[Ints, Floats]] = []
+        self._inside: dict[tuple[str, int], list[Ints]] = {}
+        self._leaving: dict[int, list[Ints]] = {}
+
+    @property
+    def flows(self) -> Flows:
+        """All columns, and where they are."""
+        columns, places = (np.concatenate(part) for part in zip(*self._walks, *self._inner, strict=True))
+        return Flows(columns, places, np.arange(len(columns)) < sum(len(part) for part, _ in self._walks), self.routes)
+
+    def add(self, link: Linkage) -> None:
+        """Add a linkage: what is drawn on along walks and inside buildings, and what is demanded."""
+        use, rows, names = self.district.use_index, self.model.program.rows, self.model.site_names
         client, supplier = use[link.client], use[link.supplier]
         name = f"{link.client}_{link.supplier}"
-        access, per_walk = link.strength * network.access / link.reach, -link.strength * length / link.reach
-        served, given = (
-            program.columns(
-                Joined(f"{label}_{name}_", model.site_names),
-                upper=np.where(reachable & (network.access < link.reach), np.inf, 0.0),
-                cost=value * (gain - access),
-            )
-            for label, gain in (("served", link.strength), ("given", 0.0))
-        )
-        walk = program.columns(Joined(f"walk_{name}_", tail, "_", head), cost=value * per_walk)
-        worth += [(served, link.strength - access), (given, -access), (walk, per_walk)]
-        balanced = program.rows(
-            Joined(f"balance_{name}_", nodes),
-            (head, walk, 1.0),
-            (tail, walk, -1.0),
-            (network.door, given, 1.0),
-            (network.door, served, -1.0),
-            lower=0.0,
-            upper=0.0,
-        )
-        walks += [(served, district.xy), (given, district.xy), (walk, network.xy[tail])]
-        within: dict[str, Ints] = {}
-        for part, terms in parts.items():
-            most_client, most_supplier = terms[client][2], terms[supplier][2]
-            q = program.columns(
-                Joined(f"inside_{part}_{name}_", model.site_names),
-                upper=np.where((most_client > 0) & (most_supplier > 0), np.inf, 0.0),
-                cost=value * link.strength,
-            )
-            worth.append((q, np.full(len(q), link.strength)))
-            column, area, _ = terms[client]
-            program.rows(
-                Joined(f"inside_demand_{part}_{name}_", model.site_names),
-                (sites, q, 1.0),
-                (sites, column, -link.demand * area),
-                upper=0.0,
-            )
-            within[part] = q
-            inner.append((q, district.xy))
-            if link.shared:
-                column, area, _ = terms[supplier]
-                program.rows(
-                    Joined(f"inside_supply_{part}_{name}_", model.site_names),
-                    (sites, q, 1.0),
-                    (sites, column, -area),
-                    upper=0.0,
-                )
-            else:
-                inside.setdefault((part, supplier), []).append(q)
-        demanded = program.rows(
-            Joined(f"demand_{name}_", model.site_names),
-            (sites, served, 1.0),
-            *((sites, q, 1.0) for q in within.values()),
-            *((sites, terms[client][0], -link.demand * terms[client][1]) for terms in parts.values()),
+        served, given, walk, balanced = self._walk(link, name)
+        within = self._meet_inside(link, name)
+        demanded = rows(
+            Joined(f"demand_{name}_", names),
+            (self.sites, served, 1.0),
+            *((self.sites, q, 1.0) for q in within.values()),
+            *((self.sites, terms[client][0], -link.demand * terms[client][1]) for terms in self.parts.values()),
             upper=0.0,
         )
         supplied = np.arange(0)
         if link.shared:
             # Shared floor is never used up, so each linkage alone is held to what stands there.
-            supplied = program.rows(
-                Joined(f"supply_{name}_", model.site_names),
-                (sites, given, 1.0),
-                *((sites, q, 1.0) for q in within.values()),
-                *((sites, terms[supplier][0], -terms[supplier][1]) for terms in parts.values()),
-                upper=0.0,
-            )
+            supplied = self._supply(name, supplier, [given, *within.values()])
         else:
-            leaving.setdefault(supplier, []).extend([given, *within.values()])
+            self._leaving.setdefault(supplier, []).extend([given, *within.values()])
         route = Route(
-            *(client, supplier, link.demand, link.shared, served, given, walk, tail, head, within),
+            *(client, supplier, link.demand, link.shared, served, given, walk, self.tail, self.head, within),
             *(demanded, supplied, balanced),
         )
-        routes.append(route)
-    for (part, supplier), columns in inside.items():
-        column, area, _ = parts[part][supplier]
-        program.rows(
-            Joined(f"inside_supply_{part}_{district.uses[supplier].name}_", model.site_names),
-            *((sites, q, 1.0) for q in columns),
-            (sites, column, -area),
+        self.routes.append(route)
+
+    def _walk(self, link: Linkage, name: str) -> tuple[Ints, Ints, Ints, Ints]:
+        """Add what is served and given at doors, and walks between; return these columns and the rows that balance them."""
+        network, program = self.district.network, self.model.program
+        access, per_walk = link.strength * network.access / link.reach, -link.strength * self.length / link.reach
+        served, given = (
+            program.columns(
+                Joined(f"{label}_{name}_", self.model.site_names),
+                upper=np.where(self.reachable & (network.access < link.reach), np.inf, 0.0),
+                cost=self.value * (gain - access),
+            )
+            for label, gain in (("served", link.strength), ("given", 0.0))
+        )
+        walk = program.columns(Joined(f"walk_{name}_", self.tail, "_", self.head), cost=self.value * per_walk)
+        self.worth += [(served, link.strength - access), (given, -access), (walk, per_walk)]
+        balanced = program.rows(
+            Joined(f"balance_{name}_", self.nodes),
+            (self.head, walk, 1.0),
+            (self.tail, walk, -1.0),
+            (network.door, given, 1.0),
+            (network.door, served, -1.0),
+            lower=0.0,
             upper=0.0,
         )
-    for supplier, columns in leaving.items():
-        supplied = program.rows(
-            Joined(f"supply_{district.uses[supplier].name}_", model.site_names),
-            *((sites, q, 1.0) for q in columns),
-            *((sites, terms[supplier][0], -terms[supplier][1]) for terms in parts.values()),
+        xy = self.district.xy
+        self._walks += [(served, xy), (given, xy), (walk, network.xy[self.tail])]
+        return served, given, walk, balanced
+
+    def _meet_inside(self, link: Linkage, name: str) -> dict[str, Ints]:
+        """Add what is met inside buildings, for today's, converted and new floors apart; return these columns."""
+        program, use, names = self.model.program, self.district.use_index, self.model.site_names
+        client, supplier = use[link.client], use[link.supplier]
+        within: dict[str, Ints] = {}
+        for part, terms in self.parts.items():
+            most_client, most_supplier = terms[client][2], terms[supplier][2]
+            q = program.columns(
+                Joined(f"inside_{part}_{name}_", names),
+                upper=np.where((most_client > 0) & (most_supplier > 0), np.inf, 0.0),
+                cost=self.value * link.strength,
+            )
+            self.worth.append((q, np.full(len(q), link.strength)))
+            column, area, _ = terms[client]
+            program.rows(
+                Joined(f"inside_demand_{part}_{name}_", names),
+                (self.sites, q, 1.0),
+                (self.sites, column, -link.demand * area),
+                upper=0.0,
+            )
+            within[part] = q
+            self._inner.append((q, self.district.xy))
+            if link.shared:
+                self._supply_inside(part, name, supplier, [q])
+            else:
+                self._inside.setdefault((part, supplier), []).append(q)
+        return within
+
+    def share_out(self) -> None:
+        """Hold all linkages together that draw on one supplier's floor and use it up."""
+        for (part, supplier), columns in self._inside.items():
+            self._supply_inside(part, self.district.uses[supplier].name, supplier, columns)
+        for supplier, columns in self._leaving.items():
+            supplied = self._supply(self.district.uses[supplier].name, supplier, columns)
+            self.routes = [
+                replace(r, supplied=supplied) if r.supplier == supplier and not r.shared else r for r in self.routes
+            ]
+
+    def _supply(self, name: str, supplier: int, columns: list[Ints]) -> Ints:
+        """Add rows that hold columns to the floor that a supplier has at each site."""
+        return self.model.program.rows(
+            Joined(f"supply_{name}_", self.model.site_names),
+            *((self.sites, q, 1.0) for q in columns),
+            *((self.sites, terms[supplier][0], -terms[supplier][1]) for terms in self.parts.values()),
             upper=0.0,
         )
-        routes = [replace(r, supplied=supplied) if r.supplier == supplier and not r.shared else r for r in routes]
-    model.value = np.concatenate([part for part, _ in worth]), np.concatenate([part for _, part in worth])
-    flows = np.concatenate([part for part, _ in walks + inner])
-    places = np.concatenate([xy for _, xy in walks + inner])
-    return Flows(flows, places, np.arange(len(flows)) < sum(len(part) for part, _ in walks), routes)
+
+    def _supply_inside(self, part: str, name: str, supplier: int, columns: list[Ints]) -> None:
+        """Add rows that hold what is met inside to the floor of one kind that a supplier has there."""
+        column, area, _ = self.parts[part][supplier]
+        self.model.program.rows(
+            Joined(f"inside_supply_{part}_{name}_", self.model.site_names),
+            *((self.sites, q, 1.0) for q in columns),
+            (self.sites, column, -area),
+            upper=0.0,
+        )
 
 
 def _parts(model: Model) -> dict[str, list[tuple[np.ndarray, Floats, Floats]]]:
