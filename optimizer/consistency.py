@@ -160,6 +160,10 @@ def same_inputs(
         differ = ~((np.abs(x - y) <= 0.01) | (np.isnan(x) & np.isnan(y)))
         if differ.any():
             faults.append(f"parcel {shared[differ][0]}: {column} is not what the study's parcels say")
+    placed = evidence.parcels.geometry.reindex(shared)
+    known = ~placed.isna().to_numpy()
+    for name in shared[known][_apart(placed[known], fresh.geometry.loc[shared[known]].to_crs(placed.crs))]:
+        faults.append(f"parcel {name}: its shape is not that of the study's parcels")
     if evidence.receptors:
         _same_surroundings(study, evidence, faults)
     return []

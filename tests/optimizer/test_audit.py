@@ -9,8 +9,10 @@ import pandas as pd
 import pytest
 import shapely
 
+import optimizer
 from optimizer.audit import _shadow_prices, audit_folder
 from optimizer.errors import StudyError
+from optimizer.study import load_study
 from tests.districts import lots, solve, study
 
 
@@ -160,6 +162,25 @@ def test_a_longer_walk_is_caught(folder):
     found = audit_folder(folder)
     shares = json.loads((folder / "result.json").read_text())["indices"]["proximity"]["shares"]
     assert found.faults or shares["same_building"] + shares["unserved"] > 0.9999
+
+
+def test_shapes_are_those_of_the_studys_file(tmp_path):
+    lots(4, columns=2).to_file(tmp_path / "lots.gpkg")
+    asked = study().to_dict()
+    asked["parcels"]["file"] = "lots.gpkg"
+    folder = optimizer.solve(load_study(asked, tmp_path)).save(tmp_path / "plan")
+    assert audit_folder(folder).faults == []
+    change_plan(folder, swap_shapes)
+    with sqlite3.connect(folder / "plan.gpkg") as database:
+        for (name,) in database.execute("SELECT name FROM sqlite_master WHERE type = 'trigger'").fetchall():
+            database.execute(f'DROP TRIGGER "{name}"')
+        shapes = dict(database.execute("SELECT fid, geom FROM parcels").fetchall())
+        first, last = min(shapes), max(shapes)
+        for fid, other in ((first, last), (last, first)):
+            database.execute("UPDATE parcels SET geom = ? WHERE fid = ?", (shapes[other], fid))
+    faults = audit_folder(folder).faults
+    assert sum("not that of the study's parcels" in fault for fault in faults) == 2
+    assert not any("in plan.geojson is not that" in fault for fault in faults)
 
 
 PACKAGE = {
