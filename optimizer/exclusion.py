@@ -45,8 +45,10 @@ def part(master: Master, clock: Clock, seconds: float, seed: int) -> Floats | No
         answer = dive(task, clock, until - clock.elapsed, EXACT)
         if answer.x is None or not parting.keep(answer.x, f"dive{number}"):
             break
+    if parting.there is None:
+        return None
     parting.settled = parting.there
-    for number in range(ROUNDS if parting.settled is not None else 0):
+    for number in range(ROUNDS):
         highs = load(parting.program(), relaxed=True, threads=master.threads, seed=seed)
         highs.setOptionValue("primal_feasibility_tolerance", EXACT)
         answer = run(highs, clock, until - clock.elapsed)
@@ -64,6 +66,8 @@ class _Parting:
     ----------
     rows, columns : ndarray of int
         Of the problem: those that part uses, and the presences in them.
+    choices : Chosen
+        The stacks.
     x : ndarray, shape (columns of the problem,), or None
         The best solution so far.
     there, settled : ndarray, shape (presences,), or None
@@ -79,6 +83,7 @@ class _Parting:
         self.there: Floats | None = None
         self.settled: Floats | None = None
         self._score = -np.inf
+        self._held: Ints = np.arange(0)
 
     @property
     def asked(self) -> bool:

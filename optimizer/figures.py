@@ -92,7 +92,8 @@ def tornado(found: Prices, words: Language = ENGLISH) -> Figure:
         ax.barh(row, certain, height=0.55, color=colour, linewidth=0)
         if item.marginal is not None:
             ax.plot(item.marginal, row, marker="D", markersize=4, color="black", linestyle="none")
-    ax.margins(x=0.05)
+    ax.use_sticky_edges = False
+    ax.margins(x=0.05, y=0.02)
     ax.axvline(0, color="black", linewidth=0.8)
     ax.set_yticks(range(len(known)), [shortened(item.change.told(words)) for item in known])
     ax.set_xlabel(words("change of the score of the best plan"))

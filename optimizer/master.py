@@ -373,7 +373,7 @@ class Master:
             sites with one stack.
         """
         rows = np.flatnonzero(self.coupling & self.held())
-        choices = self.leading_choices()
+        choices, self._known = self.leading_choices(), len(self.choices)
         highs = load(self.program(choices, rows), relaxed=True, threads=self.threads)
         highs.setOptionValue("solver", "ipm")  # HiPO where it is installed
         highs.setOptionValue("run_crossover", "off")
@@ -395,12 +395,11 @@ class Master:
 
     def leading_choices(self) -> Chosen:
         """Return the stacks that a program is solved over: a few of each place, the latest, and the last solution's."""
-        known, self._known = self._known, len(self.choices)
         if self.priced is None:
             return self.choices
         stack = self.choices.stack
         few = leading(self.stacks.place[stack], self.priced.value[stack], LEADING)
-        return self.choices.at(np.union1d(few, np.arange(known, len(stack)))).and_also(self.mixture)
+        return self.choices.at(np.union1d(few, np.arange(self._known, len(stack)))).and_also(self.mixture)
 
     def held(self) -> Bools:
         """Rows that are not left out: those that may not be, and those that press at the last solution."""
