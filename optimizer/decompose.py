@@ -90,7 +90,7 @@ class Decomposition:
         self.rng = np.random.default_rng(options.seed)
         self.solved = self._cut = 0
         self.settled = False
-        self._size, self._fruitless = float(self.first_size), 0
+        self._size, self._fruitless, self._thorough = float(self.first_size), 0, False
         self._tired = np.zeros(len(problem.district.sites))
         self._pieces: Pieces | None = None
 
@@ -311,13 +311,16 @@ class Decomposition:
             elif not refused:
                 self._fruitless += len(turn)
             if self._fruitless >= self._enough and not self.tired_out:
-                self._size, self._fruitless = self._size * GROW, 0
+                # Dives take a second where branch and bound takes twenty.
+                self._size *= GROW if self._thorough else 1.0
+                self._thorough, self._fruitless = not self._thorough, 0
                 self._tired[:] = 0
 
     @property
     def tired_out(self) -> bool:
         """Whether the largest pieces no longer help."""
-        return self._fruitless >= self._enough and self._size >= min(LARGEST, len(self.problem.district.sites))
+        largest = self._size >= min(LARGEST, len(self.problem.district.sites))
+        return largest and self._thorough and self._fruitless >= self._enough
 
     @property
     def _enough(self) -> int:
@@ -353,7 +356,7 @@ class Decomposition:
                 chosen = again[number]
             else:
                 chosen = self._nearest(self.rng.choice(sites, p=weight / weight.sum()), sites, size)
-            piece = self._piece(x, chosen, np.arange(0), fine * len(chosen))
+            piece = self._piece(x, chosen, np.arange(0), fine * len(chosen), self._thorough)
             columns = np.concatenate([piece.columns, piece.cleared])
             if taken[columns].any():
                 continue
@@ -377,9 +380,9 @@ class Decomposition:
         per = lost / np.bincount(d.parcel_of)
         return np.asarray(per[d.parcel_of])
 
-    def _piece(self, x: Floats, whole: Ints, mixed: Ints, loss: float) -> Piece:
+    def _piece(self, x: Floats, whole: Ints, mixed: Ints, loss: float, thorough: bool = True) -> Piece:
         self._cut += 1
-        return self.pieces.cut_out(x, whole, mixed, loss, self.seed + self._cut)
+        return self.pieces.cut_out(x, whole, mixed, loss, self.seed + self._cut, thorough)
 
     def _nearest(self, centre: int, among: Ints, size: int) -> Ints:
         """Return about so many sites around one, those of a parcel all or none."""

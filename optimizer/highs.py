@@ -200,7 +200,7 @@ def run(
         return Answer("infeasible", None, -np.inf, -np.inf)
     if status == kinds.kOptimal:
         return Answer("optimal", x, objective, -float(info.mip_dual_bound) if integer else objective)
-    if status in (kinds.kTimeLimit, kinds.kInterrupt, kinds.kIterationLimit, kinds.kSolutionLimit):
+    if status in (kinds.kTimeLimit, kinds.kInterrupt, kinds.kIterationLimit, kinds.kSolutionLimit, kinds.kObjectiveBound):
         return Answer("limit", x, objective, -float(info.mip_dual_bound) if integer else np.inf)
     if status == kinds.kModelEmpty:
         return Answer("optimal", np.zeros(0), 0.0, 0.0)
@@ -225,6 +225,11 @@ def add_rows(highs: highspy.Highs, arrays: Arrays, rows: Bools) -> None:
 def bound(highs: highspy.Highs, columns: Ints, lower: Floats, upper: Floats) -> None:
     """Set bounds of some columns of a loaded program."""
     highs.changeColsBounds(len(columns), columns.astype(np.int32), lower, upper)
+
+
+def cut_off(highs: highspy.Highs, least: float) -> None:
+    """Let a relaxation end as soon as its objective is known to be less than something."""
+    highs.setOptionValue("objective_bound", -least)
 
 
 def aim(highs: highspy.Highs, cost: Floats) -> None:

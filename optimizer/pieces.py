@@ -14,7 +14,7 @@ import numpy as np
 from scipy import sparse
 
 from optimizer.district import Bools, Floats, Ints
-from optimizer.highs import Answer, Clock, bound, load, run, start_from
+from optimizer.highs import Answer, Clock, bound, cut_off, load, run, start_from
 from optimizer.master import Master
 from optimizer.mixing import around
 from optimizer.model import Arrays
@@ -35,6 +35,8 @@ WHOLE = 1e-6
 """How near to a whole number a column of a dive is taken for it."""
 STRIDE, DEEP = 8, 3
 """A dive rounds one in so many columns at a time, and ends at so many times what its task may lose."""
+LOOSER = 4.0
+"""Factor of what a task may lose in a second dive, where the first found nothing."""
 NODES = 40
 """Nodes of branch and bound that a piece is given."""
 
@@ -51,12 +53,18 @@ class Task:
     loss : float
         What the answer may lose against the best, model units.
     seed : int
+    least : float
+        What the start is worth, model units; minus infinity without.
+    thorough : bool
+        Whether branch and bound searches where a dive finds nothing.
     """
 
     program: Arrays
     start: Floats | None
     loss: float
     seed: int
+    least: float = -np.inf
+    thorough: bool = True
 
 
 @dataclass(frozen=True)
@@ -110,13 +118,17 @@ def solve_task(task: Task, clock: Clock, seconds: float) -> Floats | None:
     """Return the best answer found, shape (columns of the program,), or None."""
     until = clock.elapsed + seconds
     accuracy = EXACT
+    dived = dive(task, clock, seconds, EXACT)
     if task.start is None:
-        dived = dive(task, clock, seconds, EXACT)
         if dived.status == "infeasible":
             accuracy = NEARLY
             dived = dive(task, clock, until - clock.elapsed, NEARLY)
-        if dived.status == "infeasible" or dived.x is not None:
-            return dived.x
+        if dived.x is None and dived.status != "infeasible":
+            dived = dive(replace(task, loss=LOOSER * task.loss), clock, until - clock.elapsed, accuracy)
+        if dived.status == "infeasible":
+            return None
+    if dived.x is not None or not task.thorough:
+        return dived.x
     highs = load(task.program, threads=1, seed=task.seed)
     highs.setOptionValue("mip_rel_gap", 0.0)
     highs.setOptionValue("mip_abs_gap", task.loss)
@@ -130,44 +142,50 @@ def solve_task(task: Task, clock: Clock, seconds: float) -> Floats | None:
 def dive(task: Task, clock: Clock, seconds: float, accuracy: float) -> Answer:
     """Return an answer found by rounding the relaxation up, some columns at a time, each time solved again.
 
-    A column that cannot be rounded up, or only at more than the task may lose, is rounded down where that is better.
-    Without a solution where neither can be, or more than a few times what the task may lose is lost: branch and bound
-    then searches. Infeasible is only what is so before anything is rounded.
+    Where those next to one cannot be rounded up, or only at more than the task may lose, those next to zero are rounded down,
+    else the first alone, up or down. Without a solution where neither can be, or only at a few times what the task may lose.
+    It ends where it cannot become better than what it may start from. Infeasible is only what is so before anything is rounded.
     """
     program, until = task.program, clock.elapsed + seconds
     columns = np.flatnonzero(program.integer)
     highs = load(program, relaxed=True, threads=1, seed=task.seed)
     highs.setOptionValue("primal_feasibility_tolerance", accuracy)
-    lower, upper = program.lower[columns], program.upper[columns]
-
-    def tried(some: Ints, low: Floats, high: Floats) -> Answer:
-        bound(highs, columns[some], low, high)
-        return run(highs, clock, until - clock.elapsed)
-
+    lower, upper = program.lower[columns].copy(), program.upper[columns].copy()
     answer = run(highs, clock, seconds)
     if answer.status == "infeasible":
         return answer
-    best = answer.objective
-    while answer.status == "optimal" and answer.x is not None and answer.objective >= best - DEEP * task.loss:
+    least = answer.objective - DEEP * task.loss if task.start is None else task.least
+    enough = max(answer.objective - task.loss, least)
+
+    def tried(some: Ints, up: bool, worth: float) -> bool:
+        """Round some columns; return whether that is worth so much, and otherwise take it back."""
+        nonlocal answer
+        low, high = (np.ceil(value[some]), upper[some]) if up else (lower[some], np.floor(value[some]))
+        bound(highs, columns[some], low, high)
+        cut_off(highs, worth)
+        found = run(highs, clock, until - clock.elapsed)
+        if found.status == "optimal" and found.x is not None and found.objective >= worth:
+            answer, lower[some], upper[some] = found, low, high
+            return True
+        bound(highs, columns[some], lower[some], upper[some])
+        highs.setBasis(basis)
+        return False
+
+    while answer.status == "optimal" and answer.x is not None:
         value = answer.x[columns]
         open_ = np.flatnonzero((np.abs(value - np.rint(value)) > WHOLE) & (lower < upper))
         if not len(open_):
             return answer
         ahead = open_[np.argsort(np.floor(value[open_]) - value[open_], kind="stable")]
-        for count in dict.fromkeys((max(len(ahead) // STRIDE, 1), 1)):
-            raised = ahead[:count]
-            up, down = np.ceil(value[raised]), np.floor(value[raised])
-            answer = tried(raised, up, upper[raised])
-            if answer.objective >= best - task.loss:
-                break
-            bound(highs, columns[raised], lower[raised], upper[raised])
-        else:
-            other = tried(raised, lower[raised], down)
-            if other.objective > answer.objective:
-                answer, upper[raised] = other, down
-                continue
-            answer = tried(raised, up, upper[raised])
-        lower[raised] = up
+        basis = highs.getBasis()
+        few = max(len(ahead) // STRIDE, 1)
+        first = ahead[:1]
+        if few > 1 and (tried(ahead[:few], True, enough) or tried(ahead[-few:], False, enough)):
+            continue
+        if tried(first, True, enough) or tried(first, False, enough):
+            continue
+        if not (tried(first, True, least) or tried(first, False, least)):
+            break
     return replace(answer, status="limit", x=None)
 
 
@@ -219,7 +237,7 @@ class Pieces:
         self._activities = [(x, found), *self._activities[:1]]
         return found
 
-    def cut_out(self, x: Floats, whole: Ints, mixed: Ints, loss: float, seed: int) -> Piece:
+    def cut_out(self, x: Floats, whole: Ints, mixed: Ints, loss: float, seed: int, thorough: bool) -> Piece:
         """Return the piece in which some sites choose anew.
 
         Parameters
@@ -232,6 +250,8 @@ class Pieces:
             Sites of other parcels that may mix stacks, as in the relaxation.
         loss : float
             What the answer may lose against the best, model units.
+        thorough : bool
+            As in `Task`.
         """
         m, stacks, a = self.master, self.master.stacks, self.arrays
         parcel_of = m.problem.district.parcel_of
@@ -302,10 +322,11 @@ class Pieces:
             column_names=[],
             row_names=[],
         )
-        begin = None
+        begin, least = None, -np.inf
         if start is not None and not len(mixed):
             begin = np.concatenate([x[free], start, np.minimum(tied @ start, 1.0), np.abs(hair[split])])
-        return Piece(Task(program, begin, loss, seed), free, choices, cleared, touched, rows, own)
+            least = float((program.cost @ begin) + HAIR * np.abs(hair[split]).sum())
+        return Piece(Task(program, begin, loss, seed, least, thorough), free, choices, cleared, touched, rows, own)
 
     def merged(self, piece: Piece, x: Floats, answer: Floats) -> Floats:
         """Return a solution with a piece's answer in it, shape (columns,); what is whole is so to the last digit."""
