@@ -200,7 +200,13 @@ def run(
         return Answer("infeasible", None, -np.inf, -np.inf)
     if status == kinds.kOptimal:
         return Answer("optimal", x, objective, -float(info.mip_dual_bound) if integer else objective)
-    if status in (kinds.kTimeLimit, kinds.kInterrupt, kinds.kIterationLimit, kinds.kSolutionLimit, kinds.kObjectiveBound):
+    if status in (
+        kinds.kTimeLimit,
+        kinds.kInterrupt,
+        kinds.kIterationLimit,
+        kinds.kSolutionLimit,
+        kinds.kObjectiveBound,
+    ):
         return Answer("limit", x, objective, -float(info.mip_dual_bound) if integer else np.inf)
     if status == kinds.kModelEmpty:
         return Answer("optimal", np.zeros(0), 0.0, 0.0)
