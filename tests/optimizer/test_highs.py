@@ -52,6 +52,19 @@ def test_a_dive_keeps_every_row_and_loses_no_more_than_it_may(seed):
     assert dive(Task(program, None, 0.0, 0), clock, 60, EXACT).x is None or relaxed <= best + 1e-6
 
 
+@pytest.mark.parametrize("seed", range(8))
+def test_a_dive_from_a_solution_ends_better_or_with_none(seed):
+    program, clock = knapsacks(seed), Clock(60)
+    best = run(load(program), clock, 60)
+    poor = Task(program, np.zeros(12), 0.0, seed, 1.0, thorough=False)
+    found = dive(poor, clock, 60, EXACT).x
+    assert found is not None and 1.0 <= program.cost @ found <= best.objective + 1e-6
+    unbeaten = replace(poor, start=best.x, least=best.objective + 1e-4)
+    assert dive(unbeaten, clock, 60, EXACT).x is None
+    assert solve_task(unbeaten, clock, 60) is None  # branch and bound is not asked
+    assert program.cost @ solve_task(replace(unbeaten, thorough=True), clock, 60) == pytest.approx(best.objective)
+
+
 @pytest.mark.parametrize(("lack", "solved"), [(0.0, True), (3e-8, True), (1e-4, False)])
 def test_a_piece_that_lacks_a_hair_is_solved_and_one_that_lacks_more_is_not(lack, solved):
     """One knapsack only, which must hold a little more than all things weigh."""
