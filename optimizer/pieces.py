@@ -160,6 +160,8 @@ def dive(task: Task, clock: Clock, seconds: float, accuracy: float) -> Answer:
     def tried(some: Ints, up: bool, worth: float) -> bool:
         """Round some columns; return whether that is worth so much, and otherwise take it back."""
         nonlocal answer
+        if clock.elapsed >= until or clock.left <= 0:
+            return False
         low, high = (np.ceil(value[some]), upper[some]) if up else (lower[some], np.floor(value[some]))
         bound(highs, columns[some], low, high)
         cut_off(highs, worth)
