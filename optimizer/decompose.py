@@ -19,10 +19,10 @@ import numpy as np
 
 from optimizer.cluster import Crew
 from optimizer.district import Bools, Floats, Ints
-from optimizer.exclusion import part
 from optimizer.highs import Clock
 from optimizer.master import EXACTLY, Master
 from optimizer.model import AREA
+from optimizer.parting import part
 from optimizer.pieces import Piece, Pieces, share
 from optimizer.problem import Problem
 
@@ -41,6 +41,9 @@ BINARIES = 800
 LOSS, FINE = 0.4, 0.1
 """Share of the gap asked for that pieces together may lose: while a plan is made, and while it is improved; there of what the
 plan leaves open, where that is more."""
+LOSS_PARTED = 0.05
+"""Share that pieces may lose while a plan is made of a solution in which uses are parted: there stacks are mixed for the sake of
+what keeps them apart, and whole ones are worth less."""
 LOOSER = 4.0
 """Factor of what pieces may lose while a plan is made, where none of a turn had an answer."""
 FINEST = 0.004
@@ -51,9 +54,9 @@ PIECE_SECONDS, LEAST_SECONDS = 20.0, 2.0
 """Most and least that a piece of the first size is given, s."""
 MAKING = 0.5
 """Share of the time left in which a plan should be made."""
-PARTING = 0.2
+PARTING = 0.4
 """Share of the time left in which uses that exclude one another should be parted."""
-WASTED = 0.25
+WASTED = 0.4
 """Share of the time left after whose loss to pieces without an answer no plan is made, unless more went into others."""
 SNAP = 1e-6
 """How near to a whole number a solution of the master is taken for it."""
@@ -173,8 +176,16 @@ class Decomposition:
         assert self.master.x is not None, "the master is solved first"
         seconds = PARTING * self.clock.left if self.work is None else np.inf
         parted = part(self.master, self.clock, seconds, self.seed)
+        if parted is not None:
+            self.pieces.hold(self.master.standing)
         x, open_ = self._snapped(self.master.x if parted is None else parted)
-        loss = LOSS * max(self.gap, FINEST_MAKING) * self._unit / max(open_.sum(), 1)
+        share = LOSS * max(self.gap, FINEST_MAKING) if parted is None else LOSS_PARTED
+        made = self._made(x, open_, share * self._unit / max(open_.sum(), 1))
+        self.pieces.release()
+        return made
+
+    def _made(self, x: Floats, open_: Bools, loss: float) -> Floats | None:
+        """Let the open sites choose until no row is broken; None as `make`."""
         for _ in range(REPAIRS):
             made = self._close(x, open_, loss)
             if made is None:
@@ -201,7 +212,7 @@ class Decomposition:
 
     def _close(self, x: Floats, open_: Bools, loss: float) -> Floats | None:
         """Let the open sites choose, piece by piece, each of them losing so much at most; None as `make`."""
-        size, again = self.first_size, 0
+        size, again, least = self.first_size, 0, loss
         patience = WASTED * self.clock.left if self.work is None else np.inf
         useful = wasted = 0.0
         while open_.any():
@@ -219,7 +230,7 @@ class Decomposition:
                     x = put
                     open_[whole] = False
             if x is not before:
-                size = self.first_size
+                size, loss = self.first_size, least
                 useful += self.clock.elapsed - began
                 continue
             wasted += self.clock.elapsed - began
@@ -264,12 +275,14 @@ class Decomposition:
         turn: list[tuple[Piece, Ints]] = []
         taken = np.zeros(len(self.master.arrays.cost), dtype=bool)
         far = np.linalg.norm(xy[left] - xy[left].mean(axis=0), axis=1)
+        # Where uses are parted a larger piece helps sooner than branch and bound, up to half of all.
+        thorough = not self.pieces.parted or 2 * size >= min(len(xy), LARGEST)
         for _ in range(self.crew.workers):
             centre = left[np.argmax(far)]
             for number in range(size, 0, -max(size // 4, 1)):
                 whole = self._nearest(centre, left, number)
                 mixed = self._nearest(centre, left[~np.isin(left, whole)], number)
-                piece = self._piece(x, whole, mixed, loss * len(whole))
+                piece = self._piece(x, whole, mixed, loss * len(whole), thorough)
                 if piece.task.program.integer.sum() <= BINARIES or number <= SMALLEST:
                     break
             columns = np.append(piece.columns, piece.cleared)
@@ -380,7 +393,7 @@ class Decomposition:
         per = lost / np.bincount(d.parcel_of)
         return np.asarray(per[d.parcel_of])
 
-    def _piece(self, x: Floats, whole: Ints, mixed: Ints, loss: float, thorough: bool = True) -> Piece:
+    def _piece(self, x: Floats, whole: Ints, mixed: Ints, loss: float, thorough: bool) -> Piece:
         self._cut += 1
         return self.pieces.cut_out(x, whole, mixed, loss, self.seed + self._cut, thorough)
 

@@ -97,8 +97,12 @@ class Master:
         The last solution, in the problem's columns.
     priced : Priced or None
         The prices that prove most.
+    counting_walks : ndarray of int
+        Rows that count walks without balancing them.
     guide : (ndarray, ndarray) or None
         Value of each stack and what is met inside, as in `Priced`, where uses that exclude one another stand as was settled.
+    standing : ndarray of int
+        Rows that allow less since a use stands as was settled.
     """
 
     def __init__(self, problem: Problem, threads: int) -> None:
@@ -118,12 +122,13 @@ class Master:
         self.most = _implied(a, self.upper)
         self.choices = Chosen(np.empty(0, dtype=np.int64), np.empty((0, len(self.stacks.routes))))
         self.mixture, self.weight = self.choices, np.empty(0)
-        self._counting_walks = self._beside_balances()
+        self.counting_walks = self._beside_balances()
         self.rounds = self._known = 0
         self._rng = np.random.default_rng(0)
         self.x: Floats | None = None
         self.priced: Priced | None = None
         self.guide: tuple[Floats, Floats] | None = None
+        self.standing: Ints = np.arange(0)
         self.objective = -np.inf
         self.refresh()
 
@@ -260,7 +265,7 @@ class Master:
         for column, row, value in zip(*self._singles(), strict=True):
             limit = a.cost[column] / value
             p[row] = max(p[row], limit) if value > 0 else min(p[row], limit)
-        counting = self._counting_walks
+        counting = self.counting_walks
         cost = a.cost - self._transposed[:, counting] @ p[counting]
         for route in self.stacks.routes:
             p[route.balanced] = _closed(p[route.balanced], -cost[route.walk], route.tail, route.head)
@@ -335,7 +340,7 @@ class Master:
             self._take_beside(reduced, self._rng.normal(0.0, spread, (2, self.stacks.sites, self.stacks.uses)))
         self.rounds += 1
 
-    def guided(self, prices: Floats, absent: Ints) -> Chosen:
+    def guided(self, prices: Floats, absent: Ints, present: Ints) -> Chosen:
         """Take in the stacks that prices ask for where some uses do not stand; return the leading ones and the mixture.
 
         Pieces look for stacks by these values too from now on.
@@ -344,15 +349,19 @@ class Master:
         ----------
         prices : ndarray, shape (rows,)
             Of the problem's rows.
-        absent : ndarray of int
-            Presences that are 0.
+        absent, present : ndarray of int
+            Presences that are 0, and that are 1 whatever stands.
         """
         reduced = self.reduced(self._moved(prices))
-        reduced[absent] = -NEVER
+        reduced[absent], reduced[present] = -NEVER, 0.0
         value, inside = self.guide = self.stacks.values(reduced)
         self._take(value, inside)
         for _ in range(BESIDE):
             self._take_beside(reduced, self._rng.normal(0.0, SPREAD, (2, self.stacks.sites, self.stacks.uses)))
+        return self.few(value)
+
+    def few(self, value: Floats) -> Chosen:
+        """Return the stacks of each place that are worth most by some values, shape (K,), and the last solution's."""
         stack = self.choices.stack
         return self.choices.at(leading(self.stacks.place[stack], value[stack], LEADING)).and_also(self.mixture)
 

@@ -15,7 +15,7 @@ from scipy import sparse
 
 from optimizer.district import Bools, Floats, Ints
 from optimizer.highs import Answer, Clock, bound, cut_off, load, run, start_from
-from optimizer.master import Master
+from optimizer.master import NEVER, Master
 from optimizer.mixing import around
 from optimizer.model import Arrays
 from optimizer.stacks import KINDS, Chosen, leading, without_hairs
@@ -35,8 +35,8 @@ WHOLE = 1e-6
 """How near to a whole number a column of a dive is taken for it."""
 STRIDE, DEEP = 8, 3
 """A dive rounds one in so many columns at a time, and ends at so many times what its task may lose."""
-LOOSER = 4.0
-"""Factor of what a task may lose in a second dive, where the first found nothing."""
+LOOSER = (4.0, 16.0)
+"""Factors of what a task may lose in further dives, where those before found nothing."""
 NODES = 40
 """Nodes of branch and bound that a piece is given."""
 
@@ -123,8 +123,9 @@ def solve_task(task: Task, clock: Clock, seconds: float) -> Floats | None:
         if dived.status == "infeasible":
             accuracy = NEARLY
             dived = dive(task, clock, until - clock.elapsed, NEARLY)
-        if dived.x is None and dived.status != "infeasible":
-            dived = dive(replace(task, loss=LOOSER * task.loss), clock, until - clock.elapsed, accuracy)
+        for factor in LOOSER:
+            if dived.x is None and dived.status != "infeasible":
+                dived = dive(replace(task, loss=factor * task.loss), clock, until - clock.elapsed, accuracy)
         if dived.status == "infeasible":
             return None
     if dived.x is not None or not task.thorough:
@@ -202,6 +203,8 @@ class Pieces:
         The stacks that the master had taken in by then.
     needed : ndarray of bool, shape (rows,)
         Lazy rows that some answer broke; they are not left out again.
+    parted : bool
+        Whether uses may stand only where that was settled.
     """
 
     def __init__(self, master: Master, before: Pieces | None = None) -> None:
@@ -227,8 +230,19 @@ class Pieces:
         self._known = self.choices.at(order)
         self._known_first = np.searchsorted(site[order], np.arange(stacks.sites + 1))
         self.needed: Bools = np.zeros(self.arrays.matrix.shape[0], dtype=bool)
+        self.parted = False
         if before is not None:
             self.needed[: len(before.needed)] = before.needed
+            self.parted = before.parted
+
+    def hold(self, standing: Ints) -> None:
+        """Let uses stand only where that was settled; the rows that allow less there are not left out."""
+        self.needed[standing] = True
+        self.parted = True
+
+    def release(self) -> None:
+        """Let uses stand anywhere again."""
+        self.parted = False
 
     def activity(self, x: Floats) -> Floats:
         """Return what a solution loads of each row, shape (rows,); known of the last two."""
@@ -384,6 +398,8 @@ class Pieces:
             near = np.concatenate([r[np.argpartition(-value[r], BEST)[:BEST]] if len(r) > BEST else r for r in ranges])
             pool = pool.and_also(Chosen(near, inside[near]))
         pool = pool.and_also(m.mixture.at(np.isin(stacks.site[m.mixture.stack], sites)))
+        if self.parted and m.guide is not None:
+            pool = pool.at(m.guide[0][pool.stack] > -NEVER / 2)
         own = stacks.found_in(x, sites)
         if own is None:
             return pool, None

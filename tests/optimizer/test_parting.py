@@ -1,4 +1,4 @@
-"""Uses that exclude one another: parted for a whole district, against the relaxation, the rows themselves and branch and bound."""
+"""Uses that keep one another away: parted for a whole district, against the relaxation, the rows themselves and branch and bound."""
 
 from dataclasses import replace
 
@@ -7,10 +7,11 @@ import pytest
 
 from optimizer.cluster import threads
 from optimizer.decompose import BREAKS, Decomposition
-from optimizer.exclusion import WHOLE, _Parting, exclusive_rows, part
 from optimizer.highs import Clock, load, run
+from optimizer.parting import ROOM, WHOLE, _Parting, part, parting_rows
 from tests.optimizer.test_decompose import problem
 
+LOUD = {"kind": "noise", "method": "din45691", "limits": {"housing": 52}}
 APART = {"kind": "separation", "distances": [{"use": "housing", "from": "workshop", "distance": 50}]}
 
 
@@ -24,14 +25,14 @@ def priced(rules):
 def test_no_other_rules_ask_for_it():
     search = priced([])
     before = search.master.x
-    assert not len(exclusive_rows(search.master))
+    assert not len(parting_rows(search.master))
     assert part(search.master, Clock(60), 60, 0) is None
     assert search.master.x is before
 
 
 def test_every_use_stands_or_does_not_and_no_pair_is_too_near():
     master = priced([APART]).master
-    rows = exclusive_rows(master)
+    rows = parting_rows(master)
     names = [master.arrays.row_names[int(row)] for row in rows]
     assert names and all(name.startswith("separation") for name in names)
     columns = np.unique(master.arrays.matrix[rows].indices)
@@ -46,14 +47,19 @@ def test_every_use_stands_or_does_not_and_no_pair_is_too_near():
     assert master.score_of(x) <= master.bound
 
 
-def test_a_dive_comes_near_to_branch_and_bound():
+def test_a_dive_comes_near_to_branch_and_bound(monkeypatch):
+    monkeypatch.setattr("optimizer.parting.ROOM", 0.0)
     master = priced([APART]).master
-    program = _Parting(master).program()
+    parting = _Parting(master, Clock(60), 0)
+    assert parting.asked
+    parting.settled = np.zeros(len(parting.kept) + len(parting.columns))
+    settled, free = parting.program(settled=True), parting.program(settled=False)
+    program = replace(settled, upper=np.where(free.integer, free.upper, settled.upper))
     highs = load(program, threads=1)
     highs.setOptionValue("mip_rel_gap", 0.005)
     best = run(highs, Clock(15), 15)
     x = part(master, Clock(60), 60, 0)
-    assert best.x is not None and program.integer.sum() == len(_Parting(master).columns)
+    assert best.x is not None and program.integer.sum() == len(parting.columns) + len(parting.kept)
     assert master.score_of(x) <= best.bound + 1e-6 * abs(best.bound)
     assert master.score_of(x) >= 0.95 * float(program.cost @ best.x)
 
@@ -75,9 +81,10 @@ def test_without_time_nothing_is_parted(seconds):
 
 
 def test_the_program_knows_which_uses_are_settled():
-    parting = _Parting(priced([APART]).master)
-    parting.settled = np.zeros(len(parting.columns))
-    program = parting.program()
+    parting = _Parting(priced([APART]).master, Clock(60), 0)
+    assert parting.asked
+    parting.settled = np.zeros(len(parting.kept) + len(parting.columns))
+    program = parting.program(settled=True)
     assert (program.upper[-len(parting.columns) :] == 0).all()
     answer = run(load(replace(program, integer=np.zeros(len(program.cost), dtype=bool))), Clock(60), 60)
     width = len(parting.master.rest) + len(parting.choices)
@@ -85,3 +92,45 @@ def test_the_program_knows_which_uses_are_settled():
         answer.x is None
         or np.abs(parting.master.solution(parting.choices, answer.x[:width])[parting.columns]).max() <= 1e-6
     )
+
+
+def test_homes_are_parted_from_what_is_too_loud_for_them():
+    master = priced([LOUD]).master
+    rows = parting_rows(master)
+    parting = _Parting(master, Clock(60), 0)
+    assert parting.asked and len(parting.columns)
+    x = part(master, Clock(60), 60, 0)
+    stands = x.copy()
+    every = np.append(parting.columns, parting.kept)
+    stands[every] = x[every] > WHOLE
+    a = master.arrays
+    assert (a.beyond(a.matrix[rows] @ stands, rows) <= BREAKS).all()
+    assert len(master.standing) and np.isin(master.standing, rows).all()
+    assert master.score_of(x) <= master.bound
+
+
+def test_where_homes_stand_some_of_what_they_bear_is_left_to_pieces():
+    parting = _Parting(priced([LOUD]).master, Clock(60), 0)
+    assert parting.asked and parting.choose(60.0)
+    known, a = parting.rows[parting._in], parting.master.arrays
+    parting.settle(60.0)
+    every, x = np.append(parting.kept, parting.columns), parting.best.x
+    bears = a.row_upper[known] - a.matrix[known][:, every] @ parting.best.settled
+    heard = a.matrix[known] @ x - a.matrix[known][:, every] @ x[every]
+    assert (parting.best.settled > 0).any()
+    assert (heard <= (1 - ROOM) * bears + WHOLE).all()
+    assert (heard > 0.8 * bears).any()
+
+
+def test_a_plan_among_loud_neighbours_keeps_every_limit():
+    search = priced([LOUD])
+    made = search.make()
+    arrays = search.master.arrays
+    assert not (arrays.violated(made, BREAKS) & ~arrays.cut).any()
+
+
+def test_what_hardly_stands_in_the_way_is_not_parted():
+    quiet = LOUD | {"limits": {"housing": 61}}
+    master = priced([quiet]).master
+    assert len(parting_rows(master))
+    assert part(master, Clock(60), 60, 0) is None
