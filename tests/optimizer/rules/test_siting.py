@@ -14,7 +14,9 @@ from scipy.spatial.distance import cdist
 
 import optimizer
 from optimizer.audit import audit_folder
+from optimizer.elastic import LAZY
 from optimizer.errors import InfeasibleError, StudyError
+from optimizer.highs import run
 from tests.districts import lots, problem_of, solve, study
 from tests.enumeration import NAMES, PLATE, family
 
@@ -218,6 +220,18 @@ def test_same_optimum_as_every_choice_of_sites(goal, seed):
     result = siting(rule, points).result
     assert result["objective"] == pytest.approx(max(worth), abs=1e-6)
     assert result["bound"] == pytest.approx(max(worth), abs=1e-6)
+
+
+def test_whether_there_is_a_plan_at_all_takes_few_rounds(monkeypatch):
+    asked = []
+
+    def counted(*given):
+        asked.append(given)
+        return run(*given)
+
+    monkeypatch.setattr("optimizer.elastic.run", counted)
+    siting({"goal": "median", "count": 4}, scattered(np.random.default_rng(0), 40))
+    assert 1 <= len(asked) <= LAZY + 1
 
 
 def scattered(rng, count):
