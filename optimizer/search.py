@@ -15,7 +15,7 @@ from scipy import sparse
 
 from optimizer.boxes import boxed
 from optimizer.district import Bools, Floats, Ints
-from optimizer.highs import Clock, load, run, start_from
+from optimizer.highs import Clock, add_rows, load, run, start_from
 from optimizer.mixing import exact_entropy, weighted_entropy
 from optimizer.model import AREA, Arrays
 from optimizer.problem import Problem
@@ -29,6 +29,10 @@ WIDER = (0, 1, 3)
 """Floors by which the box around the relaxation is widened until it holds a plan."""
 NEAREST_GAP = 0.3
 """To which the plan nearest to the relaxation is found: any will do to start from."""
+BROKEN, WHOLE = 1e-6, 1e-6
+"""By how much a row may be broken, and how near to a whole number a decision is taken for it."""
+SHORT = 60
+"""Entries of a row up to which its decisions are taken anew together."""
 
 THOROUGH = 1 << 14 | 1 << 15 | 1 << 16
 """HiGHS's presolve without making sparser, probing and enumeration: 17 of 20 s in East Cambridge, where a plan then takes 2."""
@@ -149,7 +153,8 @@ def nearest(
     """Return a plan whose new and converted floors differ little from a solution's, site by site and use by use, or None.
 
     Walks, entropies and all else that no decision depends on are left out, which leaves a small program: first
-    plans are found where limits at receptors bind so hard that no box around the relaxation holds one.
+    plans are found where limits at receptors bind so hard that no box around the relaxation holds one. Its own relaxation
+    leaves few decisions open; these are taken alone, or all are where that cannot be.
 
     Parameters
     ----------
@@ -158,54 +163,103 @@ def nearest(
     needed : set of int
         Lazy rows that are not left out; those that a plan breaks join them.
     """
-    d, model, until = problem.district, problem.model, clock.elapsed + seconds
+    until = clock.elapsed + seconds
+    program, columns, rows = _deciding(problem, relaxed)
+    pressing = problem.arrays().pressing([relaxed])
+    pressing[list(needed)] = True
+    held = np.append(pressing[rows], np.full(program.matrix.shape[0] - len(rows), True))
+    kept = np.isin(np.arange(len(program.cost)), np.searchsorted(columns, problem.model.keep))
+    highs = load(program.rows(held), relaxed=True, threads=threads)
+    plan: Floats | None = None
+    while clock.elapsed < until:
+        answer = run(highs, clock, until - clock.elapsed)
+        if answer.status != "optimal" or answer.x is None:
+            return None
+        broken = program.violated(answer.x, BROKEN) & ~held
+        if not broken.any():
+            plan = _rounded(program.rows(held), answer.x, kept, plan, clock, until, threads)
+            if plan is None:
+                return None
+            broken = program.violated(plan, BROKEN) & ~held
+            if not broken.any():
+                x = np.zeros(problem.model.program.width)
+                x[columns] = plan[: len(columns)]
+                return complete(problem, x, clock, threads)
+        held |= broken
+        needed.update(rows[broken[: len(rows)]].tolist())
+        add_rows(highs, program, broken)
+    return None
+
+
+def _deciding(problem: Problem, relaxed: Floats) -> tuple[Arrays, Ints, Ints]:
+    """Return the program of `nearest` with all its rows, and which columns and rows of the problem come first in it."""
+    d, model, arrays = problem.district, problem.model, problem.arrays()
     floors = np.concatenate([model.new.ravel(), model.converted.ravel()])
     weight = np.concatenate([np.repeat(plate, len(d.uses)) for plate in (d.plate, d.plate_today)]) * AREA
-    while clock.elapsed < until:
-        arrays = problem.arrays()
-        left_out = np.zeros(len(arrays.cost), dtype=bool)
-        left_out[problem.flows.columns] = True
-        for scale in problem.scales:
-            left_out[scale.entropy] = True
-        held = arrays.pressing([relaxed])
-        held[list(needed)] = True
-        small = arrays.rows(held & ~arrays.cut)
-        columns = np.flatnonzero(~left_out)
-        asks_none = small.matrix @ left_out.astype(float) == 0  # with what is left out at 0 the others ask nothing
-        rows = np.flatnonzero((small.matrix[:, columns].getnnz(axis=1) > 0) & (asks_none | np.isinf(small.row_lower)))
-        place = np.full(len(arrays.cost), -1)
-        place[columns] = np.arange(len(columns))
-        apart = _apart(len(columns), place[floors])
-        matrix = sparse.vstack(
-            [sparse.hstack([small.matrix[rows][:, columns], sparse.csr_matrix((len(rows), len(floors)))]), apart]
-        )
-        free = np.zeros(len(floors))
-        program = Arrays(
-            cost=np.concatenate([np.zeros(len(columns)), -weight]),
-            lower=np.concatenate([arrays.lower[columns], free]),
-            upper=np.concatenate([arrays.upper[columns], free + np.inf]),
-            integer=np.concatenate([arrays.integer[columns], free > 0]),
-            matrix=sparse.csr_matrix(matrix),
-            row_lower=np.concatenate([small.row_lower[rows], np.full(2 * len(floors), -np.inf)]),
-            row_upper=np.concatenate([small.row_upper[rows], relaxed[floors], -relaxed[floors]]),
-            lazy=np.full(matrix.shape[0], np.inf),
-            cut=np.zeros(matrix.shape[0], dtype=bool),
-            column_names=[""] * matrix.shape[1],
-            row_names=[""] * matrix.shape[0],
-        )
-        highs = load(program, threads=threads)
+    left_out = np.zeros(len(arrays.cost), dtype=bool)
+    left_out[problem.flows.columns] = True
+    for scale in problem.scales:
+        left_out[scale.entropy] = True
+    columns = np.flatnonzero(~left_out)
+    matrix = arrays.matrix[:, columns]
+    asks_none = arrays.matrix @ left_out.astype(float) == 0  # with what is left out at 0 the others ask nothing
+    rows = np.flatnonzero((matrix.getnnz(axis=1) > 0) & (asks_none | np.isinf(arrays.row_lower)) & ~arrays.cut)
+    place = np.full(len(arrays.cost), -1)
+    place[columns] = np.arange(len(columns))
+    apart, free = _apart(len(columns), place[floors]), np.zeros(len(floors))
+    stated = sparse.csr_matrix((len(rows), len(floors)))
+    whole = sparse.csr_matrix(sparse.vstack([sparse.hstack([matrix[rows], stated]), apart]))
+    program = Arrays(
+        cost=np.concatenate([np.zeros(len(columns)), -weight]),
+        lower=np.concatenate([arrays.lower[columns], free]),
+        upper=np.concatenate([arrays.upper[columns], free + np.inf]),
+        integer=np.concatenate([arrays.integer[columns], free > 0]),
+        matrix=whole,
+        row_lower=np.concatenate([arrays.row_lower[rows], np.full(2 * len(floors), -np.inf)]),
+        row_upper=np.concatenate([arrays.row_upper[rows], relaxed[floors], -relaxed[floors]]),
+        lazy=np.concatenate([arrays.lazy[rows], np.full(2 * len(floors), np.inf)]),
+        cut=np.zeros(whole.shape[0], dtype=bool),
+        column_names=[""] * whole.shape[1],
+        row_names=[""] * whole.shape[0],
+    )
+    return program, columns, rows
+
+
+def _rounded(
+    program: Arrays, x: Floats, kept: Bools, before: Floats | None, clock: Clock, until: float, threads: int
+) -> Floats | None:
+    """Return a whole solution near one of the relaxation, shape (columns,), or None.
+
+    Decided is what is whole there; else as in a plan before, which lacked some rows, all that is yes or no except around
+    these; else that what the relaxation keeps stays; else nothing.
+
+    Parameters
+    ----------
+    kept : ndarray of bool, shape (columns,)
+        Which columns keep a parcel as it stands.
+    before : ndarray, shape (columns,), or None
+    """
+    guesses = [(x, program.integer & (np.abs(x - np.rint(x)) < WHOLE))]
+    if before is not None:
+        guesses.append((before, program.integer & (program.upper <= 1) & ~_around(program, before)))
+    guesses += [(x, kept & (x > 1 - WHOLE)), (x, np.zeros_like(kept))]
+    for value, fixed in guesses:
+        lower, upper = (np.where(fixed, np.rint(value), side) for side in (program.lower, program.upper))
+        highs = load(dataclasses.replace(program, lower=lower, upper=upper), threads=threads)
         highs.setOptionValue("mip_rel_gap", NEAREST_GAP)
         highs.setOptionValue("presolve_rule_off", THOROUGH)
-        answer = run(highs, clock, min(until - clock.elapsed, clock.left))
-        if answer.x is None:
-            return None
-        x = np.zeros(len(arrays.cost))
-        x[columns] = answer.x[: len(columns)]
-        broken = _broken(problem, x) - needed
-        if not broken:
-            return complete(problem, x, clock, threads)
-        needed |= broken
+        answer = run(highs, clock, until - clock.elapsed)
+        if answer.x is not None:
+            return answer.x
     return None
+
+
+def _around(program: Arrays, x: Floats) -> Bools:
+    """Return the integer columns in rows that a solution breaks, and those that short rows tie to them, shape (columns,)."""
+    matrix = program.matrix
+    broken = matrix[program.violated(x, BROKEN)].getnnz(axis=0) > 0
+    short = matrix[matrix.getnnz(axis=1) <= SHORT]
+    return np.asarray(abs(short).T @ (abs(short) @ (broken & program.integer).astype(float)) > 0)
 
 
 def _apart(width: int, floors: Ints) -> sparse.csr_matrix:
@@ -222,7 +276,7 @@ def _apart(width: int, floors: Ints) -> sparse.csr_matrix:
 def _broken(problem: Problem, x: Floats) -> set[int]:
     """Return the lazy rows that a solution breaks."""
     arrays = problem.arrays()
-    return set(np.flatnonzero(arrays.violated(x, 1e-6) & np.isfinite(arrays.lazy)).tolist())
+    return set(np.flatnonzero(arrays.violated(x, BROKEN) & np.isfinite(arrays.lazy)).tolist())
 
 
 def search_tile(
