@@ -169,6 +169,22 @@ def test_a_piece_whose_answer_broke_a_row_left_out_is_solved_again_with_it():
     assert search.pieces.needed[row] and not search.master.arrays.violated(taken[0], BREAKS)[row]
 
 
+def test_the_master_leaves_out_rows_that_are_far_from_binding_and_takes_in_those_it_breaks(monkeypatch):
+    bounds = []
+    for near in (0.2, 0.5):
+        monkeypatch.setattr("optimizer.master.NEAR", near)
+        search = Decomposition(problem(rules=[{"kind": "noise", "limits": {"housing": 52}}]), Clock(300), threads(1))
+        search.prove(lambda _: False, np.inf, 0.001)
+        master = search.master
+        a, held = master.arrays, master.held()
+        slack, lazy = a.row_upper - a.matrix @ master.x, np.isfinite(a.lazy) & ~a.cut
+        assert (slack[lazy & ~held] > near).all() and (slack[lazy & held] <= near).all()
+        assert held[~lazy].all()
+        bounds.append(master.bound)
+    assert (lazy & held).any() and (lazy & ~held).any()
+    assert bounds[0] == pytest.approx(bounds[1], rel=2e-3)
+
+
 def test_losses_are_where_the_plan_is_worse_than_the_prices():
     asked = problem()
     search = Decomposition(asked, Clock(120), threads(1))
