@@ -168,7 +168,7 @@ def nearest(
     pressing = problem.arrays().pressing([relaxed])
     pressing[list(needed)] = True
     held = np.append(pressing[rows], np.full(program.matrix.shape[0] - len(rows), True))
-    kept = np.isin(np.arange(len(program.cost)), np.searchsorted(columns, problem.model.keep))
+    keep = np.isin(np.arange(len(program.cost)), np.searchsorted(columns, problem.model.keep))
     highs = load(program.rows(held), relaxed=True, threads=threads)
     plan: Floats | None = None
     while clock.elapsed < until:
@@ -177,7 +177,7 @@ def nearest(
             return None
         broken = program.violated(answer.x, BROKEN) & ~held
         if not broken.any():
-            plan = _rounded(program.rows(held), answer.x, kept, plan, clock, until, threads)
+            plan = _rounded(program.rows(held), answer.x, keep, plan, clock, until, threads)
             if plan is None:
                 return None
             broken = program.violated(plan, BROKEN) & ~held
@@ -226,7 +226,7 @@ def _deciding(problem: Problem, relaxed: Floats) -> tuple[Arrays, Ints, Ints]:
 
 
 def _rounded(
-    program: Arrays, x: Floats, kept: Bools, before: Floats | None, clock: Clock, until: float, threads: int
+    program: Arrays, x: Floats, keep: Bools, before: Floats | None, clock: Clock, until: float, threads: int
 ) -> Floats | None:
     """Return a whole solution near one of the relaxation, shape (columns,), or None.
 
@@ -235,14 +235,14 @@ def _rounded(
 
     Parameters
     ----------
-    kept : ndarray of bool, shape (columns,)
+    keep : ndarray of bool, shape (columns,)
         Which columns keep a parcel as it stands.
     before : ndarray, shape (columns,), or None
     """
     guesses = [(x, program.integer & (np.abs(x - np.rint(x)) < WHOLE))]
     if before is not None:
         guesses.append((before, program.integer & (program.upper <= 1) & ~_around(program, before)))
-    guesses += [(x, kept & (x > 1 - WHOLE)), (x, np.zeros_like(kept))]
+    guesses += [(x, keep & (x > 1 - WHOLE)), (x, np.zeros_like(keep))]
     for value, fixed in guesses:
         lower, upper = (np.where(fixed, np.rint(value), side) for side in (program.lower, program.upper))
         highs = load(dataclasses.replace(program, lower=lower, upper=upper), threads=threads)

@@ -51,7 +51,7 @@ def least_distance(asked):
 
 
 @pytest.mark.parametrize("seed", range(3))
-@pytest.mark.parametrize("decided", [search.WHOLE, 1.0], ids=["some decisions left", "all of them left"])
+@pytest.mark.parametrize("decided", [search.WHOLE, 1.0], ids=["few decisions left", "none left at first"])
 def test_a_first_plan_keeps_every_row_and_is_near(seed, decided, monkeypatch):
     monkeypatch.setattr(search, "WHOLE", decided)  # with 1.0 all are rounded at once, which breaks some row
     asked, needed = problem(seed), set()
