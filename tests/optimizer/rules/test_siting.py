@@ -14,9 +14,11 @@ from scipy.spatial.distance import cdist
 
 import optimizer
 from optimizer.audit import audit_folder
+from optimizer.decompose import Decomposition
 from optimizer.elastic import LAZY
 from optimizer.errors import InfeasibleError, StudyError
 from optimizer.highs import run
+from optimizer.solving import OPEN
 from tests.districts import lots, problem_of, solve, study
 from tests.enumeration import NAMES, PLATE, family
 
@@ -220,6 +222,19 @@ def test_same_optimum_as_every_choice_of_sites(goal, seed):
     result = siting(rule, points).result
     assert result["objective"] == pytest.approx(max(worth), abs=1e-6)
     assert result["bound"] == pytest.approx(max(worth), abs=1e-6)
+
+
+@pytest.mark.parametrize("by_pieces", [False, True])
+def test_what_a_relaxation_leaves_whole_is_not_made_of_pieces(by_pieces, monkeypatch):
+    points = scattered(np.random.default_rng(1), 60)
+    distance, asked = cdist(points, points), []
+    monkeypatch.setattr("optimizer.solving.Decomposition", lambda *a: asked.append(a) or Decomposition(*a))
+    monkeypatch.setattr("optimizer.solving.OPEN", -1 if by_pieces else OPEN)
+    result = siting({"goal": "median", "count": 3}, points).result
+    least = min(distance[:, chosen].min(axis=1).mean() for chosen in itertools.combinations(range(60), 3))
+    assert result["objective"] == pytest.approx(1 - least / (2 * distance.max()), abs=1e-6)
+    assert result["bound"] == pytest.approx(result["objective"], abs=1e-6)
+    assert bool(asked) == by_pieces
 
 
 def test_whether_there_is_a_plan_at_all_takes_few_rounds(monkeypatch):
