@@ -57,7 +57,7 @@ MAKING = 0.5
 PARTING = 0.4
 """Share of the time left in which uses that exclude one another should be parted."""
 WASTED = 0.4
-"""Share of the time left after whose loss to pieces without an answer no plan is made, unless more went into others."""
+"""Share of the time left after whose loss to pieces without an answer, one after another, no plan is made."""
 SNAP = 1e-6
 """How near to a whole number a solution of the master is taken for it."""
 FRUITLESS, GROW = 6, 1.5
@@ -181,7 +181,8 @@ class Decomposition:
         x, open_ = self._snapped(self.master.x if parted is None else parted)
         share = LOSS * max(self.gap, FINEST_MAKING) if parted is None else LOSS_PARTED
         made = self._made(x, open_, share * self._unit / max(open_.sum(), 1))
-        self.pieces.release()
+        if made is None:
+            self.pieces.release()
         return made
 
     def _made(self, x: Floats, open_: Bools, loss: float) -> Floats | None:
@@ -212,14 +213,14 @@ class Decomposition:
 
     def _close(self, x: Floats, open_: Bools, loss: float) -> Floats | None:
         """Let the open sites choose, piece by piece, each of them losing so much at most; None as `make`."""
-        size, again, least = self.first_size, 0, loss
+        size, again, failed = self.first_size, 0, 0
         patience = WASTED * self.clock.left if self.work is None else np.inf
-        useful = wasted = 0.0
+        wasted = 0.0
         while open_.any():
-            if self.clock.left <= 0 or again > REPAIRS or wasted > max(patience, useful):
+            if self.clock.left <= 0 or again > REPAIRS or wasted > patience:
                 return None
             began = self.clock.elapsed
-            turn = self._corners(x, np.flatnonzero(open_), size, loss)
+            turn = self._corners(x, np.flatnonzero(open_), size, loss * LOOSER ** max(failed - 1, 0))
             part = sum(len(whole) for _, whole in turn) / open_.sum()
             most = min(max(MAKING * self.clock.left * part, LEAST_SECONDS), PIECE_SECONDS)
             answers = self._answers(turn, most * size / self.first_size)
@@ -230,15 +231,16 @@ class Decomposition:
                     x = put
                     open_[whole] = False
             if x is not before:
-                size, loss = self.first_size, least
-                useful += self.clock.elapsed - began
+                size, failed, wasted = self.first_size, 0, 0.0
                 continue
             wasted += self.clock.elapsed - began
             if self.pieces.needed.sum() > needed:
                 continue
             if size >= min(len(open_), LARGEST):
                 return None
-            size, loss = size * 2, loss * LOOSER
+            failed += 1
+            # Where few sites choose, the others around them can give way; where that does not help, more choose together.
+            size = self.first_size // 2 if failed == 1 else self.first_size * 2 ** (failed - 1)
             if size > open_.sum():
                 # What is left cannot be made whole by itself: what was decided around it is open again.
                 open_, again = self._around(np.flatnonzero(open_), size), again + 1
@@ -323,11 +325,21 @@ class Decomposition:
                 self._fruitless = 0
             elif not refused:
                 self._fruitless += len(turn)
-            if self._fruitless >= self._enough and not self.tired_out:
-                # Dives take a second where branch and bound takes twenty.
-                self._size *= GROW if self._thorough else 1.0
-                self._thorough, self._fruitless = not self._thorough, 0
-                self._tired[:] = 0
+            if self._fruitless >= self._enough and (self.pieces.parted or not self.tired_out):
+                self._widen()
+
+    def _widen(self) -> None:
+        """Let pieces search more: by branch and bound, which takes twenty seconds where dives take one, or on more sites.
+
+        Where that no longer helps while uses are parted, they may stand anywhere again, in pieces of the first size.
+        """
+        if self.tired_out:
+            self.pieces.release()
+            self._size = float(self.first_size)
+        elif self._thorough:
+            self._size *= GROW
+        self._thorough = not self._thorough
+        self._fruitless, self._tired[:] = 0, 0
 
     @property
     def tired_out(self) -> bool:
