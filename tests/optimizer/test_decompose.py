@@ -19,6 +19,7 @@ from optimizer.highs import Clock
 from optimizer.master import EXACTLY
 from optimizer.mixing import separate, slack
 from optimizer.model import SCORE
+from optimizer.pieces import solve_task
 from optimizer.problem import assemble
 from optimizer.search import kept, nearest
 from optimizer.solving import solve_problem
@@ -147,6 +148,19 @@ def test_a_plan_is_given_up_once_too_much_time_went_into_pieces_without_an_answe
         turns.clear()
         assert search.make() is None
         assert len(turns) == 1 if most == 1 else 1 < len(turns) <= most
+
+
+def test_a_piece_without_an_answer_is_tried_again_with_fewer_sites():
+    counts = []
+
+    def refused_once(tasks, clock, seconds):
+        counts.append([int(task.program.integer.sum()) for task in tasks])
+        return [None if len(counts) == 1 else solve_task(task, clock, seconds) for task in tasks]
+
+    search = Decomposition(problem(80), Clock(300), cluster.Crew(1, refused_once))
+    search.prove(lambda _: False, np.inf, 0.0)
+    assert search.make() is not None
+    assert 0 < max(counts[1]) < max(counts[0])
 
 
 def test_a_piece_whose_answer_broke_a_row_left_out_is_solved_again_with_it():

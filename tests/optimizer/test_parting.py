@@ -129,6 +129,23 @@ def test_a_plan_among_loud_neighbours_keeps_every_limit():
     assert not (arrays.violated(made, BREAKS) & ~arrays.cut).any()
 
 
+def test_uses_stay_parted_until_pieces_of_every_size_no_longer_help(monkeypatch):
+    monkeypatch.setattr("optimizer.decompose.FRUITLESS", 1)
+    monkeypatch.setattr("optimizer.decompose.LARGEST", 1)
+    monkeypatch.setattr("optimizer.decompose.PIECE_SECONDS", 1.0)
+    search = priced([LOUD])
+    made, parted = search.make(), []
+
+    def watch():
+        parted.append(search.pieces.parted)
+        return False
+
+    search.improve(made, lambda x: True, watch)
+    assert parted[:2] == [True, True]  # dives, then branch and bound
+    assert not parted[-1] and search.tired_out
+    assert parted == sorted(parted, reverse=True)
+
+
 def test_what_hardly_stands_in_the_way_is_not_parted():
     quiet = LOUD | {"limits": {"housing": 61}}
     master = priced([quiet]).master
