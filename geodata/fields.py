@@ -56,10 +56,6 @@ NOISE_COLOURS = (
 )
 """From below 35 dB(A) to 80 and more: B. Weninger, "A color scheme for the presentation of sound immission in maps",
 Euronoise 2015, Maastricht; tested there with readers who do not see red and green apart."""
-AIR_SHARES = (0.25, 0.5, 0.75, 1.0, 1.25, 1.5, 2.0)
-"""Class edges of air quality maps as shares of the limit."""
-AIR_COLOURS = ("#2C5C8A", "#5C8DB8", "#9BBDD9", "#D6E4EF", "#FBE0B8", "#F2A65A", "#CC5F1E", "#7A2E0B")
-"""Blue below the limit, orange above it: the pair that all forms of colour blindness tell apart."""
 CHANGE_COLOURS = ("#1F4E79", "#4F86B8", "#9CC1DF", "#F7F7F7", "#F9C58D", "#DE7E2C", "#8C3B06")
 """Blue for less, white for no change, orange for more."""
 LONGEST_PICTURE = 1500
@@ -128,19 +124,6 @@ def palette_of(
 def noise_palette(title: str = "Noise", language: Language = ENGLISH) -> Palette:
     """Return classes of 5 dB from below 35 to 80 dB(A) and more."""
     return palette_of(NOISE_EDGES, NOISE_COLOURS, "dB(A)", title, language)
-
-
-def air_palette(limit: float, title: str, unit: str = "µg/m³") -> Palette:
-    """Return classes relative to a limit: blue up to it, orange from it on.
-
-    Parameters
-    ----------
-    limit : float
-        Such as 20 µg/m³, the yearly mean of nitrogen dioxide that Directive (EU) 2024/2881 allows from 2030.
-    """
-    if not (math.isfinite(limit) and limit > 0):
-        raise GeodataError(f"limit = {limit}: a limit of air quality lies above 0 {unit}")
-    return palette_of([share * limit for share in AIR_SHARES], AIR_COLOURS, unit, f"{title} (limit {limit:g} {unit})")
 
 
 def change_palette(edges: Sequence[float], unit: str, title: str = "Change", language: Language = ENGLISH) -> Palette:

@@ -24,7 +24,6 @@ from geodata.fields import (
     NODATA,
     Grid,
     Palette,
-    air_palette,
     change_palette,
     contours,
     difference,
@@ -199,7 +198,7 @@ def test_the_difference_is_the_plan_minus_today(tmp_path):
             difference(plan, other.file, tmp_path / "e.tif", description="Change")
 
 
-PALETTES = [noise_palette(), air_palette(20, "NO₂"), change_palette((1, 3, 6), "dB")]
+PALETTES = [noise_palette(), change_palette((1, 3, 6), "dB")]
 
 
 def test_classes_include_their_lower_edge():
@@ -222,13 +221,7 @@ def test_classes_include_their_lower_edge():
     assert palette.rgba(np.array([[55.0, np.nan]])).tolist() == [[[0xF3, 0xC6, 0x83, 255], [0, 0, 0, 0]]]
 
 
-def test_air_turns_orange_at_the_limit_and_change_is_symmetric():
-    air = air_palette(20, "NO₂")
-    blue_below, orange_above = air.rgba(np.array([19.99, 20.0]))[:, [0, 2]].astype(int)
-    assert blue_below[1] > blue_below[0]
-    assert orange_above[0] > orange_above[1]
-    assert air.edges == (5, 10, 15, 20, 25, 30, 40)
-    assert air.title == "NO₂ (limit 20 µg/m³)"
+def test_change_is_symmetric():
     change = change_palette((1, 3, 6), "dB")
     assert change.edges == (-6, -3, -1, 1, 3, 6)
     assert change.labels[0] == "< −6 dB"
@@ -244,7 +237,6 @@ def test_palettes_are_checked():
         with pytest.raises(GeodataError, match="palette 'T'"):
             Palette(edges, ("#000000",) * colours, ("",) * 3, "m", "T")
     for make, message in (
-        (lambda: air_palette(0, "NO₂"), "limit = 0"),
         (lambda: change_palette((0, 1, 2), "dB"), "three above 0"),
         (lambda: change_palette((1, 2), "dB"), "three above 0"),
     ):
