@@ -57,7 +57,7 @@ SMALL, LARGE = 200, 300
 piece by piece: with 660 columns that took 2 s to a gap of 0.5 % where boxes around the relaxation stood at 2 % after 40 s."""
 OPEN, WHOLE = 100, 1e-6
 """Decisions left open by a relaxation without walks and entropies up to which it is rounded and branched instead, and how
-near to a whole number others are. A p-median leaves some 50 of 14,000 open, densest floors under noise 200 of 13,000."""
+near to a whole number others are. The p-medians measured leave 0 to 56 open, densest floors of 1,000 parcels under noise 192."""
 
 
 @dataclass(frozen=True)
