@@ -170,12 +170,20 @@ class Decomposition:
         """Sites of the first pieces."""
         return int(np.clip(len(self.problem.district.sites) / SHARE, SMALLEST, LARGE))
 
-    def make(self) -> Floats | None:
-        """Make a plan of the master's solution, piece by piece; None where a piece has none or time is up."""
+    def make(self, *, planned: bool = False) -> Floats | None:
+        """Make a plan of the master's solution, piece by piece; None where a piece has none or time is up.
+
+        Parameters
+        ----------
+        planned : bool
+            Whether there is a plan already: it is improved instead where uses should be parted and could not be.
+        """
         self._price(EXACTLY)
         assert self.master.x is not None, "the master is solved first"
         seconds = PARTING * self.clock.left if self.work is None else np.inf
-        parted = part(self.master, self.clock, seconds, self.seed)
+        torn, parted = part(self.master, self.clock, seconds, self.seed)
+        if torn and parted is None and planned:
+            return None
         if parted is not None:
             self.pieces.hold(self.master.standing)
         x, open_ = self._snapped(self.master.x if parted is None else parted)

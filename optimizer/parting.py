@@ -36,24 +36,25 @@ ROOM = 0.1
 """Part of what a row allows, where uses stand, that is kept free for pieces, whose sites choose one stack each."""
 
 
-def part(master: Master, clock: Clock, seconds: float, seed: int) -> Floats | None:
-    """Return a solution of the master in which every use that others keep away stands at a site or does not.
+def part(master: Master, clock: Clock, seconds: float, seed: int) -> tuple[bool, Floats | None]:
+    """Return whether much stands by half, and a solution of the master in which every use that others keep away stands or not.
 
-    The stacks that it mixes become the master's mixture; those that are worth most where uses stand so are taken in. None where
-    little stands by half, or no such solution was found.
+    The stacks that it mixes become the master's mixture; those that are worth most where uses stand so are taken in.
 
     Returns
     -------
-    ndarray, shape (columns,)
+    bool
+    ndarray, shape (columns,), or None
+        None where little stands by half, or no such solution was found.
     """
     parting, now = _Parting(master, clock, seed), clock.elapsed
     if not parting.asked:
-        return None
+        return False, None
     for share in TURNS:
         if not parting.choose(now + share * seconds):
             break
         parting.settle(now + seconds)
-    return None if parting.best is None else parting.take_up()
+    return True, None if parting.best is None else parting.take_up()
 
 
 @dataclass(frozen=True)

@@ -333,7 +333,7 @@ class _Run:
         if search.master.x is None or self.done:
             return False
         self.tell("making a plan")
-        made = search.make()
+        made = search.make(planned=self.x is not None)
         self.lower_bound_to(search.master.bound)
         self.offer(made, problem.arrays())
         while self.x is not None and not self.done and not search.spent:

@@ -124,7 +124,7 @@ def test_two_runs_under_a_work_limit_do_the_same(monkeypatch):
 
 def test_where_no_plan_can_be_made_the_first_is_improved(monkeypatch):
     monkeypatch.setattr("optimizer.solving.LARGE", -1)
-    monkeypatch.setattr(Decomposition, "make", lambda self: None)
+    monkeypatch.setattr(Decomposition, "make", lambda self, **_: None)
     for other in ("start", "improve"):
         monkeypatch.setattr(f"optimizer.solving._Run.{other}", lambda self: None)
     asked = problem(40, work_limit=4)
@@ -132,6 +132,14 @@ def test_where_no_plan_can_be_made_the_first_is_improved(monkeypatch):
     better = solve_problem(asked).x
     assert not (asked.arrays().violated(better, 5e-6) & ~asked.arrays().cut).any()
     assert score(asked, better) > score(asked, first) + 0.1
+
+
+def test_where_uses_cannot_be_parted_a_plan_is_made_only_if_there_is_none(monkeypatch):
+    monkeypatch.setattr("optimizer.decompose.part", lambda *_: (True, None))
+    search = Decomposition(problem(), Clock(300), threads(1))
+    search.prove(lambda _: False, np.inf, 0.0)
+    assert search.make(planned=True) is None and search.solved == 0
+    assert search.make() is not None and search.solved > 0
 
 
 def test_a_plan_is_given_up_once_too_much_time_went_into_pieces_without_an_answer(monkeypatch):
