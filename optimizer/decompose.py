@@ -67,6 +67,9 @@ BREAKS = 4e-6
 REPAIRS = 3
 """Times that decided sites are opened again: around a row that stays broken, since the master was solved without it, or around
 sites that cannot be made whole by themselves."""
+SECOND, CROSSED = 0.5, 0.5
+"""Share of the time or pieces left that the first plan may have taken for a second one to be made, and part of all pieces that
+then choose where the two differ."""
 NOTHING = 1e-7
 """Gain, model units, or excess that is none."""
 
@@ -96,6 +99,9 @@ class Decomposition:
         self._size, self._fruitless, self._thorough = float(self.first_size), 0, False
         self._tired = np.zeros(len(problem.district.sites))
         self._pieces: Pieces | None = None
+        self._torn = self._crossing = False
+        self._cost = 0.0
+        self._other: Floats | None = None
 
     def prove(self, heard: Callable[[float], bool], until: float, own: float) -> None:
         """Solve the master again and again until its own gap is small, or some second has come.
@@ -181,17 +187,45 @@ class Decomposition:
         self._price(EXACTLY)
         assert self.master.x is not None, "the master is solved first"
         seconds = PARTING * self.clock.left if self.work is None else np.inf
-        torn, parted = part(self.master, self.clock, seconds, self.seed)
-        if torn and parted is None and planned:
+        self._torn, parted = part(self.master, self.clock, seconds, self.seed)
+        if self._torn and parted is None and planned:
             return None
         if parted is not None:
             self.pieces.hold(self.master.standing)
-        x, open_ = self._snapped(self.master.x if parted is None else parted)
-        share = LOSS * max(self.gap, FINEST_MAKING) if parted is None else LOSS_PARTED
-        made = self._made(x, open_, share * self._unit / max(open_.sum(), 1))
+        before = self._used
+        made = self._whole(self.master.x, self._loss) if parted is None else self._whole(parted, LOSS_PARTED)
+        self._cost = self._used - before
         if made is None:
             self.pieces.release()
         return made
+
+    def _whole(self, x: Floats, share: float) -> Floats | None:
+        """Make a plan of a solution of the master; its pieces together may lose such a share. None as `make`."""
+        x, open_ = self._snapped(x)
+        return self._made(x, open_, share * self._unit / max(open_.sum(), 1))
+
+    @property
+    def _loss(self) -> float:
+        """Share that pieces may lose while a plan is made."""
+        return LOSS * max(self.gap, FINEST_MAKING)
+
+    @property
+    def _used(self) -> float:
+        """Seconds gone by, or pieces solved where these are limited."""
+        return self.clock.elapsed if self.work is None else float(self.solved)
+
+    def _second(self) -> Floats | None:
+        """Make another plan of the master's solution, once, where the first took little of what is left; None as `make`.
+
+        Its pieces have other seeds, so that it differs from the first where rounding is a matter of luck.
+        """
+        left = self.clock.left if self.work is None else self.work - self.solved
+        if self._crossing or self._torn or self._cost > SECOND * left:
+            return None
+        self._crossing = True
+        if not self._price(EXACTLY) or self.master.x is None:
+            return None
+        return self._whole(self.master.x, self._loss)
 
     def _made(self, x: Floats, open_: Bools, loss: float) -> Floats | None:
         """Let the open sites choose until no row is broken; None as `make`."""
@@ -333,8 +367,15 @@ class Decomposition:
                 self._fruitless = 0
             elif not refused:
                 self._fruitless += len(turn)
-            if self._fruitless >= self._enough and (self.pieces.parted or not self.tired_out):
+            if self._fruitless < self._enough or (self.tired_out and not self.pieces.parted):
+                continue
+            second = self._second()
+            if second is None:
                 self._widen()
+                continue
+            self._other, self._fruitless = second, 0
+            if self.master.score_of(second) > self.master.score_of(x) + NOTHING and offer(second):
+                x, self._other = second, x
 
     def _widen(self) -> None:
         """Let pieces search more: by branch and bound, which takes twenty seconds where dives take one, or on more sites.
@@ -381,6 +422,7 @@ class Decomposition:
         turn: list[tuple[Piece, Ints]] = []
         taken = np.zeros(len(self.master.arrays.cost), dtype=bool)
         sites = np.arange(len(d.sites))
+        differing = np.arange(0) if self._other is None else self._differing(x, self._other)
         fine = FINE * max(self.allowed, self.unplanned(x)) * self._unit / len(sites)
         for number in range(4 * self.crew.workers):
             if len(turn) == self.crew.workers:
@@ -388,7 +430,9 @@ class Decomposition:
             if number < len(again):
                 chosen = again[number]
             else:
-                chosen = self._nearest(self.rng.choice(sites, p=weight / weight.sum()), sites, size)
+                centre = self.rng.choice(sites, p=weight / weight.sum())
+                crossed = len(differing) > 0 and self.rng.random() < CROSSED
+                chosen = self._nearest(centre, differing if crossed else sites, size)
             piece = self._piece(x, chosen, np.arange(0), fine * len(chosen), self._thorough)
             columns = np.concatenate([piece.columns, piece.cleared])
             if taken[columns].any():
@@ -396,6 +440,14 @@ class Decomposition:
             taken[columns] = True
             turn.append((piece, chosen))
         return turn
+
+    def _differing(self, x: Floats, other: Floats) -> Ints:
+        """Return the sites of parcels at which two plans decide otherwise."""
+        parcel_of, owner = self.problem.district.parcel_of, self.master.stacks.owner
+        apart = self.master.arrays.integer & (np.abs(x - other) > 0.5)
+        parcels = np.asarray(apart[self.master.actions].any(axis=0))
+        parcels[parcel_of[owner[apart & (owner >= 0)]]] = True
+        return np.flatnonzero(parcels[parcel_of])
 
     def losses(self, x: Floats) -> Floats:
         """Return what each site's part of a plan is worth less than the best there at the prices, shape (S,)."""

@@ -344,6 +344,7 @@ class _Run:
                 self.tell("improving pieces")
                 offer = partial(self.offer, arrays=problem.arrays())
                 search.improve(self.x, offer, lambda: self.done or self._unproved_most(search))
+                self.lower_bound_to(search.master.bound)
             else:
                 break
         return made is not None or search.spent

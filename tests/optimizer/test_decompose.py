@@ -208,6 +208,38 @@ def test_the_master_leaves_out_rows_that_are_far_from_binding_and_takes_in_those
     assert bounds[0] == pytest.approx(bounds[1], rel=2e-3)
 
 
+def test_pieces_choose_where_a_second_plan_differs(monkeypatch):
+    asked = problem(80)
+    search = Decomposition(asked, Clock(300), threads(2))
+    search.prove(lambda _: False, np.inf, 0.0)
+    first = search.make()
+    second = search._second()
+    assert search._second() is None  # once
+    assert not (asked.arrays().violated(second, BREAKS) & ~asked.arrays().cut).any()
+    assert score(asked, second) == pytest.approx(score(asked, first), rel=0.05)
+    model, of = asked.model, asked.district.parcel_of
+    decided = [(x[model.keep], x[model.convert], x[model.redevelop]) for x in (first, second)]
+    floors = [np.column_stack([x[model.new], x[model.converted]]) for x in (first, second)]
+    differ = (np.rint(decided[0]) != np.rint(decided[1])).any(axis=0)
+    np.logical_or.at(differ, of, (np.rint(floors[0]) != np.rint(floors[1])).any(axis=1))
+    assert differ.any() and not differ.all()
+    monkeypatch.setattr("optimizer.decompose.CROSSED", 1.0)
+    search._other = second
+    chosen = np.concatenate([sites for _, sites in search._turn(first, 5, [])])
+    assert len(chosen) and differ[of[chosen]].all()
+
+
+def test_a_second_plan_is_the_first_of_its_search_where_it_scores_more(monkeypatch):
+    first, search = searched(problem(), threads(1), turns=0)
+    better, taken = first + 0.0, []
+    monkeypatch.setattr(search, "_second", lambda: better)
+    monkeypatch.setattr(search.master, "score_of", lambda x: float(x is better))
+    monkeypatch.setattr("optimizer.decompose.FRUITLESS", 0)
+    watched = iter([False, True])
+    search.improve(first, lambda x: taken.append(x) or True, lambda: next(watched))
+    assert taken == [better] and search._other is first
+
+
 def test_losses_are_where_the_plan_is_worse_than_the_prices():
     asked = problem()
     search = Decomposition(asked, Clock(120), threads(1))

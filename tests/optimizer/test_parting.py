@@ -26,7 +26,7 @@ def test_no_other_rules_ask_for_it():
     search = priced([])
     before = search.master.x
     assert not len(parting_rows(search.master))
-    assert part(search.master, Clock(60), 60, 0) is None
+    assert part(search.master, Clock(60), 60, 0) == (False, None)
     assert search.master.x is before
 
 
@@ -38,7 +38,8 @@ def test_every_use_stands_or_does_not_and_no_pair_is_too_near():
     columns = np.unique(master.arrays.matrix[rows].indices)
     columns = columns[master.stacks.owner[columns] >= 0]
     assert (np.abs(master.x[columns] - np.rint(master.x[columns])) > 0.1).any()
-    x = part(master, Clock(60), 60, 0)
+    asked, x = part(master, Clock(60), 60, 0)
+    assert asked
     # A stack with homes may be mixed with one without: what stands by a trace stands, and none of its pairs does.
     stands = np.zeros(len(x))
     stands[columns] = x[columns] > WHOLE
@@ -58,7 +59,8 @@ def test_a_dive_comes_near_to_branch_and_bound(monkeypatch):
     highs = load(program, threads=1)
     highs.setOptionValue("mip_rel_gap", 0.005)
     best = run(highs, Clock(15), 15)
-    x = part(master, Clock(60), 60, 0)
+    asked, x = part(master, Clock(60), 60, 0)
+    assert asked
     assert best.x is not None and program.integer.sum() == len(parting.columns) + len(parting.kept)
     assert master.score_of(x) <= best.bound + 1e-6 * abs(best.bound)
     assert master.score_of(x) >= 0.95 * float(program.cost @ best.x)
@@ -76,7 +78,7 @@ def test_a_plan_under_separation_is_near_the_bound():
 def test_without_time_nothing_is_parted(seconds):
     master = priced([APART]).master
     before = master.mixture
-    assert part(master, Clock(60), seconds, 0) is None
+    assert part(master, Clock(60), seconds, 0) == (True, None)
     assert master.mixture is before
 
 
@@ -99,7 +101,8 @@ def test_homes_are_parted_from_what_is_too_loud_for_them():
     rows = parting_rows(master)
     parting = _Parting(master, Clock(60), 0)
     assert parting.asked and len(parting.columns)
-    x = part(master, Clock(60), 60, 0)
+    asked, x = part(master, Clock(60), 60, 0)
+    assert asked
     stands = x.copy()
     every = np.append(parting.columns, parting.kept)
     stands[every] = x[every] > WHOLE
@@ -150,4 +153,4 @@ def test_what_hardly_stands_in_the_way_is_not_parted():
     quiet = LOUD | {"limits": {"housing": 61}}
     master = priced([quiet]).master
     assert len(parting_rows(master))
-    assert part(master, Clock(60), 60, 0) is None
+    assert part(master, Clock(60), 60, 0) == (False, None)
