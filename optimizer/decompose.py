@@ -4,7 +4,8 @@
    which every site mixes whole stacks.
 2. Most sites of an exact solution are one stack already. Piece after piece the others choose one each while those not yet
    asked stay mixed, until none is: a plan.
-3. Pieces around the sites at which plan and prices differ most choose anew; every step is a plan.
+3. Pieces around the sites at which plan and prices differ most choose anew; every step is a plan. Once they no longer help, a
+   second plan is made, and pieces choose where the two differ (crossover).
 
 Pieces of one turn share no column and are solved side by side; what is left of a row that several of them load is
 divided among them. Under a work limit nothing depends on time, so that two runs with the same seed do the same.
@@ -84,6 +85,8 @@ class Decomposition:
         Pieces solved.
     settled : bool
         Whether the bound is as low as it is worth the time.
+    torn : bool
+        Whether uses that keep one another away had to be parted.
     """
 
     def __init__(self, problem: Problem, clock: Clock, crew: Crew) -> None:
@@ -99,8 +102,8 @@ class Decomposition:
         self._size, self._fruitless, self._thorough = float(self.first_size), 0, False
         self._tired = np.zeros(len(problem.district.sites))
         self._pieces: Pieces | None = None
-        self._torn = self._crossing = False
-        self._cost = 0.0
+        self.torn = self._asked_twice = False
+        self._took = np.inf
         self._other: Floats | None = None
 
     def prove(self, heard: Callable[[float], bool], until: float, own: float) -> None:
@@ -184,25 +187,34 @@ class Decomposition:
         planned : bool
             Whether there is a plan already: it is improved instead where uses should be parted and could not be.
         """
+        before = self._used
         self._price(EXACTLY)
         assert self.master.x is not None, "the master is solved first"
         seconds = PARTING * self.clock.left if self.work is None else np.inf
-        self._torn, parted = part(self.master, self.clock, seconds, self.seed)
-        if self._torn and parted is None and planned:
+        self.torn, parted = part(self.master, self.clock, seconds, self.seed)
+        if self.torn and parted is None and planned:
             return None
         if parted is not None:
             self.pieces.hold(self.master.standing)
-        before = self._used
         made = self._whole(self.master.x, self._loss) if parted is None else self._whole(parted, LOSS_PARTED)
-        self._cost = self._used - before
         if made is None:
             self.pieces.release()
+        else:
+            self._took = self._used - before
         return made
 
-    def _whole(self, x: Floats, share: float) -> Floats | None:
-        """Make a plan of a solution of the master; its pieces together may lose such a share. None as `make`."""
+    def _whole(self, x: Floats, part_lost: float, most: float = np.inf) -> Floats | None:
+        """Make a plan of a solution of the master; None as `make`.
+
+        Parameters
+        ----------
+        part_lost : float
+            Share that its pieces together may lose.
+        most : float
+            Pieces solved altogether after which it is given up.
+        """
         x, open_ = self._snapped(x)
-        return self._made(x, open_, share * self._unit / max(open_.sum(), 1))
+        return self._made(x, open_, part_lost * self._unit / max(open_.sum(), 1), most)
 
     @property
     def _loss(self) -> float:
@@ -215,22 +227,22 @@ class Decomposition:
         return self.clock.elapsed if self.work is None else float(self.solved)
 
     def _second(self) -> Floats | None:
-        """Make another plan of the master's solution, once, where the first took little of what is left; None as `make`.
+        """Make another plan of the master's solution, once at most, where the first took little of what is left; None as `make`.
 
         Its pieces have other seeds, so that it differs from the first where rounding is a matter of luck.
         """
         left = self.clock.left if self.work is None else self.work - self.solved
-        if self._crossing or self._torn or self._cost > SECOND * left:
+        if self._asked_twice or self.spent or self.torn or self._took > SECOND * left:
             return None
-        self._crossing = True
+        self._asked_twice = True
         if not self._price(EXACTLY) or self.master.x is None:
             return None
-        return self._whole(self.master.x, self._loss)
+        return self._whole(self.master.x, self._loss, np.inf if self.work is None else self.work)
 
-    def _made(self, x: Floats, open_: Bools, loss: float) -> Floats | None:
+    def _made(self, x: Floats, open_: Bools, loss: float, most: float) -> Floats | None:
         """Let the open sites choose until no row is broken; None as `make`."""
         for _ in range(REPAIRS):
-            made = self._close(x, open_, loss)
+            made = self._close(x, open_, loss, most)
             if made is None:
                 return None
             broken = self.master.arrays.violated(made, BREAKS) & ~self.master.arrays.cut
@@ -253,19 +265,19 @@ class Decomposition:
             open_[self._nearest(site, every, size)] = True
         return open_
 
-    def _close(self, x: Floats, open_: Bools, loss: float) -> Floats | None:
+    def _close(self, x: Floats, open_: Bools, loss: float, most: float) -> Floats | None:
         """Let the open sites choose, piece by piece, each of them losing so much at most; None as `make`."""
         size, again, failed = self.first_size, 0, 0
         patience = WASTED * self.clock.left if self.work is None else np.inf
         wasted = 0.0
         while open_.any():
-            if self.clock.left <= 0 or again > REPAIRS or wasted > patience:
+            if self.clock.left <= 0 or self.solved >= most or again > REPAIRS or wasted > patience:
                 return None
             began = self.clock.elapsed
             turn = self._corners(x, np.flatnonzero(open_), size, loss * LOOSER ** max(failed - 1, 0))
             part = sum(len(whole) for _, whole in turn) / open_.sum()
-            most = min(max(MAKING * self.clock.left * part, LEAST_SECONDS), PIECE_SECONDS)
-            answers = self._answers(turn, most * size / self.first_size)
+            seconds = min(max(MAKING * self.clock.left * part, LEAST_SECONDS), PIECE_SECONDS)
+            answers = self._answers(turn, seconds * size / self.first_size)
             before, needed = x, int(self.pieces.needed.sum())
             for (piece, whole), answer in zip(turn, answers, strict=True):
                 put = None if answer is None else self._put(piece, x, answer)
@@ -370,10 +382,10 @@ class Decomposition:
             if self._fruitless < self._enough or (self.tired_out and not self.pieces.parted):
                 continue
             second = self._second()
-            if second is None:
+            if second is None or not self._differing(x, second).any():
                 self._widen()
                 continue
-            self._other, self._fruitless = second, 0
+            self._other, self._fruitless, self._tired[:] = second, 0, 0
             if self.master.score_of(second) > self.master.score_of(x) + NOTHING and offer(second):
                 x, self._other = second, x
 
@@ -387,6 +399,7 @@ class Decomposition:
             self._size = float(self.first_size)
         elif self._thorough:
             self._size *= GROW
+            self._other = None  # what could be gained there was
         self._thorough = not self._thorough
         self._fruitless, self._tired[:] = 0, 0
 
@@ -422,7 +435,7 @@ class Decomposition:
         turn: list[tuple[Piece, Ints]] = []
         taken = np.zeros(len(self.master.arrays.cost), dtype=bool)
         sites = np.arange(len(d.sites))
-        differing = np.arange(0) if self._other is None else self._differing(x, self._other)
+        differing = None if self._other is None else self._differing(x, self._other)
         fine = FINE * max(self.allowed, self.unplanned(x)) * self._unit / len(sites)
         for number in range(4 * self.crew.workers):
             if len(turn) == self.crew.workers:
@@ -431,8 +444,8 @@ class Decomposition:
                 chosen = again[number]
             else:
                 centre = self.rng.choice(sites, p=weight / weight.sum())
-                crossed = len(differing) > 0 and self.rng.random() < CROSSED
-                chosen = self._nearest(centre, differing if crossed else sites, size)
+                crossed = differing is not None and self.rng.random() < CROSSED
+                chosen = self._nearest(centre, sites, size, differing if crossed else None)
             piece = self._piece(x, chosen, np.arange(0), fine * len(chosen), self._thorough)
             columns = np.concatenate([piece.columns, piece.cleared])
             if taken[columns].any():
@@ -441,13 +454,13 @@ class Decomposition:
             turn.append((piece, chosen))
         return turn
 
-    def _differing(self, x: Floats, other: Floats) -> Ints:
-        """Return the sites of parcels at which two plans decide otherwise."""
+    def _differing(self, x: Floats, other: Floats) -> Bools:
+        """Return at the sites of which parcels two plans decide otherwise, shape (S,)."""
         parcel_of, owner = self.problem.district.parcel_of, self.master.stacks.owner
         apart = self.master.arrays.integer & (np.abs(x - other) > 0.5)
         parcels = np.asarray(apart[self.master.actions].any(axis=0))
         parcels[parcel_of[owner[apart & (owner >= 0)]]] = True
-        return np.flatnonzero(parcels[parcel_of])
+        return np.asarray(parcels[parcel_of])
 
     def losses(self, x: Floats) -> Floats:
         """Return what each site's part of a plan is worth less than the best there at the prices, shape (S,)."""
@@ -469,10 +482,12 @@ class Decomposition:
         self._cut += 1
         return self.pieces.cut_out(x, whole, mixed, loss, self.seed + self._cut, thorough)
 
-    def _nearest(self, centre: int, among: Ints, size: int) -> Ints:
-        """Return about so many sites around one, those of a parcel all or none."""
+    def _nearest(self, centre: int, among: Ints, size: int, first: Bools | None = None) -> Ints:
+        """Return about so many sites around one, those of a parcel all or none; some before all others, shape (S,)."""
         d = self.problem.district
-        near = among[np.argsort(np.linalg.norm(d.xy[among] - d.xy[centre], axis=1), kind="stable")[:size]]
+        far = np.linalg.norm(d.xy[among] - d.xy[centre], axis=1)
+        later = np.zeros(len(among), dtype=bool) if first is None else ~first[among]
+        near = among[np.lexsort((far, later))[:size]]
         parcels: Bools = np.zeros(len(d.parcels), dtype=bool)
         parcels[d.parcel_of[near]] = True
         return np.flatnonzero(parcels[d.parcel_of])

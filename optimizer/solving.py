@@ -343,8 +343,7 @@ class _Run:
             elif not search.tired_out:
                 self.tell("improving pieces")
                 offer = partial(self.offer, arrays=problem.arrays())
-                search.improve(self.x, offer, lambda: self.done or self._unproved_most(search))
-                self.lower_bound_to(search.master.bound)
+                search.improve(self.x, offer, partial(self._enough_improved, search))
             else:
                 break
         return made is not None or search.spent
@@ -360,6 +359,11 @@ class _Run:
             return None
         # They are against the master's own bound, which another may have beaten since.
         return prices / SCORE - (master.bound / SCORE - self.bound)
+
+    def _enough_improved(self, search: Decomposition) -> bool:
+        """Whether the gap is reached, or the bound should be lowered next."""
+        self.lower_bound_to(search.master.bound)
+        return self.done or self._unproved_most(search)
 
     def _unproved_most(self, search: Decomposition) -> bool:
         """Whether the bound leaves more open than the plan, and can be lowered."""

@@ -117,7 +117,10 @@ def test_pieces_are_cut_out_of_the_program_as_it_has_grown():
 
 def test_two_runs_under_a_work_limit_do_the_same(monkeypatch):
     monkeypatch.setattr("optimizer.solving.LARGE", -1)
-    runs = [solve_problem(problem(40, work_limit=4, gap=0.02, threads=2)) for _ in range(2)]
+    second, plans = Decomposition._second, []
+    monkeypatch.setattr(Decomposition, "_second", lambda self: plans.append(second(self)) or plans[-1])
+    runs = [solve_problem(problem(40, work_limit=20, gap=1e-4, threads=2)) for _ in range(2)]
+    assert len([plan for plan in plans if plan is not None]) == 2
     assert runs[0].x.tobytes() == runs[1].x.tobytes()
     assert runs[0].bound == runs[1].bound
 
@@ -140,6 +143,7 @@ def test_where_uses_cannot_be_parted_a_plan_is_made_only_if_there_is_none(monkey
     search.prove(lambda _: False, np.inf, 0.0)
     assert search.make(planned=True) is None and search.solved == 0
     assert search.make() is not None and search.solved > 0
+    assert search._second() is None
 
 
 def test_a_plan_is_given_up_once_too_much_time_went_into_pieces_without_an_answer(monkeypatch):
@@ -225,19 +229,61 @@ def test_pieces_choose_where_a_second_plan_differs(monkeypatch):
     assert differ.any() and not differ.all()
     monkeypatch.setattr("optimizer.decompose.CROSSED", 1.0)
     search._other = second
-    chosen = np.concatenate([sites for _, sites in search._turn(first, 5, [])])
-    assert len(chosen) and differ[of[chosen]].all()
+    for size in 5, 79:
+        chosen = np.concatenate([sites for _, sites in search._turn(first, size, [])])
+        assert len(chosen) >= size
+        assert differ[of[chosen]].all() if size == 5 else differ[of[chosen]].sum() == differ[of].sum()
+
+
+def test_no_second_plan_is_made_where_little_is_left(monkeypatch):
+    search = Decomposition(problem(80, work_limit=40), Clock(300), threads(1))
+    search.prove(lambda _: False, np.inf, 0.0)
+    assert search._second() is None  # nor before the first
+    search.make()
+    for work in search.solved, search.solved + search._took:
+        search.work = work
+        assert search._second() is None
+    search.work, before = search.solved + 3 * search._took, search.solved
+    assert search._second() is not None
+    assert before < search.solved <= search.work
+
+
+def test_the_largest_pieces_are_tried_whatever_a_second_plan_differs_by(monkeypatch):
+    monkeypatch.setattr("optimizer.decompose.CROSSED", 1.0)
+    asked, sizes = problem(), []
+    search = Decomposition(asked, Clock(300), threads(1))
+    search.prove(lambda _: False, np.inf, 0.0)
+    made = search.make()
+    second = made.copy()
+    second[asked.model.new[:14]] += 1.0
+    plans = iter([second])
+    monkeypatch.setattr(search, "_second", lambda: next(plans, None))
+    monkeypatch.setattr(search.master, "score_of", lambda x: 0.0)
+    search.crew = cluster.Crew(1, lambda tasks, clock, seconds: [None] * len(tasks))
+    turn = search._turn
+
+    def turned(*given):
+        pieces = turn(*given)
+        sizes.extend((len(sites), search._thorough) for _, sites in pieces)
+        return pieces
+
+    monkeypatch.setattr(search, "_turn", turned)
+    search.improve(made, lambda x: True, lambda: False)
+    assert search.tired_out and (len(asked.district.sites), True) in sizes
+    assert min(sizes)[0] >= search.first_size
 
 
 def test_a_second_plan_is_the_first_of_its_search_where_it_scores_more(monkeypatch):
     first, search = searched(problem(), threads(1), turns=0)
-    better, taken = first + 0.0, []
+    better, taken = first.copy(), []
+    better[search.problem.model.new[0]] += 1.0
     monkeypatch.setattr(search, "_second", lambda: better)
     monkeypatch.setattr(search.master, "score_of", lambda x: float(x is better))
     monkeypatch.setattr("optimizer.decompose.FRUITLESS", 0)
     watched = iter([False, True])
     search.improve(first, lambda x: taken.append(x) or True, lambda: next(watched))
     assert taken == [better] and search._other is first
+    assert not search._tired.any()
 
 
 def test_losses_are_where_the_plan_is_worse_than_the_prices():
