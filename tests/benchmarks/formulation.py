@@ -14,6 +14,7 @@ from optimizer.cluster import crew
 from optimizer.decompose import Decomposition
 from optimizer.district import read_district
 from optimizer.highs import Clock, load, run
+from optimizer.master import EXACTLY
 from optimizer.model import SCORE, Arrays
 from optimizer.problem import Problem, assemble
 from optimizer.relaxation import Relaxation
@@ -70,8 +71,14 @@ def over_receptors(single: bool, share: float, **solve: object) -> Iterator[Told
         return cap, share * whole
 
     exposure.Part.most = part_of_most  # type: ignore[method-assign]
-    study = ask("Kendall", LOUD, **solve)
-    yield from _stacks(assemble(study, read_district(study)))
+    study = ask("Kendall", LOUD, gap=0.002, **solve)
+    problem = assemble(study, read_district(study))
+    with crew(None, study.solve.threads) as workers:
+        search = Decomposition(problem, Clock(study.solve.time_limit), workers)
+        search.prove(lambda _: False, np.inf, 0.0)
+        search._price(EXACTLY)
+    yield told("bound", search.master.bound / SCORE, "")
+    yield told("relaxation over the stacks taken in", search.master.objective / SCORE, "")
 
 
 def by(way: str, district: str, noise: float | None, **solve: object) -> Iterator[Told]:
