@@ -42,7 +42,7 @@ BINARIES = 800
 LOSS, FINE = 0.4, 0.1
 """Share of the gap asked for that pieces together may lose: while a plan is made, and while it is improved; there of what the
 plan leaves open, where that is more."""
-LOSS_PARTED = 0.05
+LOSS_PARTED = 0.02
 """Share that pieces may lose while a plan is made of a solution in which uses are parted: there stacks are mixed for the sake of
 what keeps them apart, and whole ones are worth less."""
 LOOSER = 4.0
@@ -170,7 +170,7 @@ class Decomposition:
     def pieces(self) -> Pieces:
         """What cuts pieces out of the master's problem as it stands."""
         pieces, master = self._pieces, self.master
-        if pieces is None or pieces.arrays is not master.arrays or pieces.choices is not master.choices:
+        if pieces is None or pieces.source is not master.arrays or pieces.choices is not master.choices:
             pieces = self._pieces = Pieces(master, pieces)
         return pieces
 
@@ -194,7 +194,7 @@ class Decomposition:
         self.torn, parted = part(self.master, self.clock, seconds, self.seed)
         if self.torn and parted is None and planned:
             return None
-        if parted is not None:
+        if parted is not None and self.master.standing is not None:
             self.pieces.hold(self.master.standing)
         made = self._whole(self.master.x, self._loss) if parted is None else self._whole(parted, LOSS_PARTED)
         if made is None:
@@ -416,7 +416,7 @@ class Decomposition:
 
     def _put(self, piece: Piece, x: Floats, answer: Floats) -> Floats | None:
         """Return a plan with a piece's answer in it; None where it breaks a row, or breaks it more, left out or used up."""
-        pieces, a, rows = self.pieces, self.master.arrays, piece.touched
+        pieces, a, rows = self.pieces, self.pieces.arrays, piece.touched
         better = pieces.merged(piece, x, answer)
         before = a.beyond(pieces.activity(x)[rows], rows)
         after = a.beyond(pieces.activity(better)[rows], rows)

@@ -14,7 +14,7 @@ sum of exp(-p_u / c) <= 1. So the bound is as good as its arithmetic, whatever t
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy import sparse
@@ -76,6 +76,33 @@ class Priced:
     action: Floats
 
 
+@dataclass(frozen=True)
+class Standing:
+    """Where uses that others may keep away may stand, as the rows say it that allow less where they do.
+
+    Attributes
+    ----------
+    rows : ndarray of int
+    takes : csr_matrix, shape (rows, columns)
+        What they hold of the presences of uses that may stand.
+    allowed : ndarray, shape (rows,)
+        What is left to all else, whether they do or not.
+    """
+
+    rows: Ints
+    takes: sparse.csr_matrix
+    allowed: Floats
+
+    def settled(self, arrays: Arrays) -> Arrays:
+        """Return a program with these rows."""
+        place = (np.ones(len(self.rows)), (self.rows, np.arange(len(self.rows))))
+        taken = sparse.csr_matrix(place, shape=(arrays.matrix.shape[0], len(self.rows))) @ self.takes
+        upper = arrays.row_upper.copy()
+        upper[self.rows] = self.allowed
+        matrix = without_hairs(sparse.csr_matrix(arrays.matrix - taken))
+        return replace(arrays, matrix=matrix, row_upper=upper)
+
+
 class Master:
     """The program over stacks.
 
@@ -104,8 +131,8 @@ class Master:
         Rows that count walks without balancing them.
     guide : (ndarray, ndarray) or None
         Value of each stack and what is met inside, as in `Priced`, where uses that exclude one another stand as was settled.
-    standing : ndarray of int
-        Rows that allow less since a use stands as was settled.
+    standing : Standing or None
+        Where uses may stand, once that was settled.
     """
 
     def __init__(self, problem: Problem, threads: int) -> None:
@@ -131,7 +158,7 @@ class Master:
         self.x: Floats | None = None
         self.priced: Priced | None = None
         self.guide: tuple[Floats, Floats] | None = None
-        self.standing: Ints = np.arange(0)
+        self.standing: Standing | None = None
         self.objective = -np.inf
         self.refresh()
 
@@ -231,18 +258,31 @@ class Master:
         value, inside = self.stacks.values(reduced)
         best = np.maximum.reduceat(value, self.stacks.first[:-1]).reshape(len(KINDS), -1)
         parcels = len(d.parcels)
-        action = reduced[self.actions] + np.stack([np.bincount(d.parcel_of, part, minlength=parcels) for part in best])
-        action[self.upper[self.actions] <= 0] = -np.inf
-        must = a.lower[self.actions] > 0
-        action[~must & must.any(axis=0)] = -np.inf
-        bound += float(np.maximum(action.max(axis=0), self._cleared()).sum())
+        action = self.actions_worth(p) + np.stack([np.bincount(d.parcel_of, part, minlength=parcels) for part in best])
+        bound += float(np.maximum(action.max(axis=0), self.cleared()).sum())
         return Priced(bound, p, value, inside, action)
 
     def reduced(self, prices: Floats) -> Floats:
         """Return each column's cost less the prices of its rows, shape (columns,)."""
         return np.asarray(self.arrays.cost - self._transposed @ prices)
 
-    def _cleared(self) -> Floats:
+    @property
+    def must(self) -> Bools:
+        """Which action a parcel must take, shape (3, P)."""
+        return np.asarray(self.arrays.lower[self.actions] > 0)
+
+    def actions_worth(self, prices: Floats) -> Floats:
+        """Return what actions are worth by themselves at prices of rows, shape (3, P); minus infinity where they cannot be.
+
+        Which action is best has no price: it is looked up.
+        """
+        prices = prices.copy()
+        prices[self.problem.model.one_action] = 0.0
+        worth = self.reduced(prices)[self.actions]
+        worth[(self.upper[self.actions] <= 0) | (~self.must & self.must.any(axis=0))] = -np.inf
+        return np.asarray(worth)
+
+    def cleared(self) -> Floats:
         """Return the value of clearing each parcel, shape (P,): 0, or minus infinity where it cannot be."""
         return np.where(self.arrays.row_lower[self.problem.model.one_action] > 0, -np.inf, 0.0)
 
@@ -253,7 +293,7 @@ class Master:
         """
         if self.priced is None:
             return None
-        cleared = self._cleared()
+        cleared = self.cleared()
         kept = np.maximum(self.priced.action[0], cleared)
         empty = np.where(self.problem.district.built, 0.0, kept)
         return np.asarray(np.maximum(self.priced.action.max(axis=0), cleared) - empty)

@@ -1,9 +1,13 @@
 """Which uses stand where, settled for the whole district before floors are, where uses keep one another away.
 
 Rows such as "homes here or workshops there", or "homes here, or more noise than they bear", leave a relaxation half of each
-everywhere: worth much, and no use to pieces, whose borders allow neither. Over the master's stacks whether a use stands at a
-site is one binary. A dive over these alone, floors still mixed and walks replaced by their prices, parts the district; with
-uses parted the master's program, walks included, is solved again, and stacks are then chosen piece by piece.
+everywhere: worth much, and no use to pieces, whose borders allow neither. So it is settled first at which sites a use stands.
+Where uses stand so the master's program, walks included, is solved again, and stacks are then chosen piece by piece.
+
+Where every use may stand everywhere if only there is little of what others bear (noise, air), all limits hold at first, whatever
+is built, and then use after use is given up at the sites where its limit costs others more than it is worth there: at no time is
+there a binary, and at any time a solution. Where uses exclude one another outright (distances), that they stand is one binary
+each, and a dive over these alone, floors still mixed and walks replaced by their prices, parts the district.
 """
 
 from __future__ import annotations
@@ -15,11 +19,11 @@ from scipy import sparse
 
 from optimizer.district import Bools, Floats, Ints
 from optimizer.highs import Clock, duals, load, run
-from optimizer.master import TRACE, Master
+from optimizer.master import EXACTLY, NEVER, TRACE, Master, Standing
 from optimizer.mixing import separate
 from optimizer.model import AREA, Arrays
 from optimizer.pieces import EXACT, Task, dive
-from optimizer.stacks import Chosen
+from optimizer.stacks import KINDS, Chosen
 
 WHOLE = 1e-6
 """How near to 0 or 1 the presence of a use is taken for it, and by how much a row may be broken."""
@@ -30,10 +34,20 @@ WORTH = 0.1
 DIVES, MOST_DIVES = 2, 8
 """Dives, each with the rows and cuts that the one before lacked, and most of them while one breaks rows."""
 TURNS, ROUNDS = (0.5, 0.8), 3
-"""Parts of the time until which uses are parted, each time over the stacks taken in the time before, and times that stacks are
+"""Parts of the time until which a dive parts uses, each time over the stacks taken in the time before, and times that stacks are
 taken in for where uses then stand."""
-ROOM = 0.1
-"""Part of what a row allows, where uses stand, that is kept free for pieces, whose sites choose one stack each."""
+LIFTING, MOST_LIFTS = 0.7, 20
+"""Part of the time in which uses are given up, and most times."""
+ROUGHLY = 1e-3
+"""Accuracy to which programs are solved while uses are given up: exact ones made no better choices."""
+DEAR, MUCH = 0.1, 0.01
+"""Price of what a row allows more while uses are given up, in relaxations a limit, and what is so much that the use is given up."""
+BATCH, FEWEST, LITTLE, SLIGHT = 0.2, 0.02, 1e-3, 0.01
+"""Shares of the uses that stand which are given up at once, first and least; relative gain below which it is fewer the next time;
+worth of a use at a site, as a share of what an average site is worth, that is next to none."""
+ROOM = 0.2
+"""Part of what a row allows, where uses stand, that is kept free for pieces, whose sites choose one stack each. With 0.1 plans of
+Kendall Square at 55 dB(A) lost a tenth of what was mixed, with this a hundredth."""
 
 
 def part(master: Master, clock: Clock, seconds: float, seed: int) -> tuple[bool, Floats | None]:
@@ -50,10 +64,13 @@ def part(master: Master, clock: Clock, seconds: float, seed: int) -> tuple[bool,
     parting, now = _Parting(master, clock, seed), clock.elapsed
     if not parting.asked:
         return False, None
-    for share in TURNS:
-        if not parting.choose(now + share * seconds):
-            break
+    if parting.lift(now + LIFTING * seconds):
         parting.settle(now + seconds)
+    else:
+        for share in TURNS:
+            if not parting.choose(now + share * seconds):
+                break
+            parting.settle(now + seconds)
     return True, None if parting.best is None else parting.take_up()
 
 
@@ -64,28 +81,40 @@ class _Parted:
     Attributes
     ----------
     x : ndarray, shape (columns,)
-    settled : ndarray, shape (presences and buildings kept,)
-        Which of them stand.
+    standing, unbearable : ndarray of bool, shape (stands,)
+        Which uses may stand where; what they bear holds there, but for those that bear more than rows allow.
     choices : Chosen
         The stacks over which it was found.
     weight : ndarray
         Share of each of them.
+    prices : ndarray, shape (parting rows,)
+        Of what uses bear.
     guide : (ndarray, ndarray)
         As the master's.
-    rank : (bool, float)
-        Whether it breaks no row, and its score.
+    actions : ndarray, shape (3, P)
+        What keeping, converting and redeveloping each parcel is worth at its prices by itself; minus infinity where it cannot be.
+    rank : (bool, bool, float)
+        Whether it breaks no row, whether few sites mix stacks, and its score less the price of what rows allow more.
     """
 
     x: Floats
-    settled: Floats
+    standing: Bools
+    unbearable: Bools
     choices: Chosen
     weight: Floats
+    prices: Floats
     guide: tuple[Floats, Floats]
-    rank: tuple[bool, float]
+    actions: Floats
+    rank: tuple[bool, bool, float]
+
+    @property
+    def score(self) -> float:
+        """Model units."""
+        return self.rank[-1]
 
 
 class _Parting:
-    """The master's program over some stacks, with a binary for each use at a site that others may keep away.
+    """The master's program over some stacks, where it is settled which uses may stand at which sites.
 
     Attributes
     ----------
@@ -93,10 +122,15 @@ class _Parting:
         Of the problem: those that allow less where a use stands.
     columns, kept : ndarray of int
         Of the problem: the presences in them, and the decisions to keep a building that holds the use.
+    holds : csr_matrix, shape (stands, columns)
+        What makes a use stand at a site.
+    less : csr_matrix, shape (rows, stands)
+        How much less a row allows where it stands.
+    use, site : ndarray of int, shape (stands,)
     choices : Chosen
         The stacks.
-    settled : ndarray, shape (presences and buildings kept,), or None
-        Which of them stand, once that is settled.
+    standing : ndarray of bool, shape (stands,), or None
+        Which uses may stand where, once that is settled.
     best : _Parted or None
     """
 
@@ -106,11 +140,35 @@ class _Parting:
         less = np.unique(part.col[part.data > 0])
         self.columns = less[presences(master)[less]]
         self.kept = np.intersect1d(less, master.actions)
+        takes = (part.data > 0) & np.isin(part.col, np.append(self.columns, self.kept))
+        self._takes = sparse.csr_matrix((part.data[takes], (part.row[takes], part.col[takes])), shape=part.shape)
+        self.holds, self.less = self._stands()
         self.choices = master.leading_choices() if master.priced is None else master.few(master.priced.value)
-        self.settled: Floats | None = None
+        self.standing: Bools | None = None
+        self._found: Floats | None = None
         self.best: _Parted | None = None
         self._held, self._here, self._in = np.arange(0), np.arange(0), np.zeros(len(self.rows), dtype=bool)
         self._open = np.full(len(self.kept) + len(self.columns), True)
+
+    def _stands(self) -> tuple[sparse.csr_matrix, sparse.csr_matrix]:
+        """Return what makes each use stand at each site, and how much less rows allow then."""
+        d, model, width = self.master.problem.district, self.master.problem.model, self._takes.shape[1]
+        sites = len(d.sites)
+        stand = np.full(width, -1)
+        for (_, number), columns in model.holds.items():
+            stand[columns] = number * sites + np.arange(sites)
+        every, at = np.unique(stand[self.columns], return_inverse=True)
+        use, site = self.use, self.site = every // sites, every % sites
+        keep = model.keep[d.parcel_of[site]]
+        stays = np.isin(keep, self.kept) & (d.existing_at[site, use] > 0)
+        row, column = np.append(at, np.flatnonzero(stays)), np.append(self.columns, keep[stays])
+        holds = sparse.csr_matrix((np.ones(len(row)), (row, column)), shape=(len(every), width))
+        takes = self._takes[:, self.columns].tocoo()
+        pair, place = np.unique(takes.row * len(every) + at[takes.col], return_inverse=True)
+        most = np.zeros(len(pair))
+        np.maximum.at(most, place, takes.data)
+        shape = (len(self.rows), len(every))
+        return holds, sparse.csr_matrix((most, np.divmod(pair, max(len(every), 1))), shape=shape)
 
     @property
     def asked(self) -> bool:
@@ -121,25 +179,30 @@ class _Parting:
         every = np.append(self.columns, self.kept)
         whole = x.copy()
         whole[every] = x[every] > WHOLE
-        broken = self._broken(whole)
+        a = self.master.arrays
+        broken = np.asarray(a.beyond(a.matrix[self.rows] @ whole, self.rows) > WHOLE)
         self._in = broken | self.master.held()[self.rows]
         half = (np.abs(x - np.rint(x)) > WHOLE) & np.isin(np.arange(len(x)), every)
-        torn = half & (abs(self.master.arrays.matrix[self.rows[broken]]).T @ np.ones(broken.sum()) > 0)
+        torn = half & (abs(a.matrix[self.rows[broken]]).T @ np.ones(broken.sum()) > 0)
         return bool(x[torn].sum() > TORN * x[every].sum())
 
-    def program(self, *, settled: bool) -> Arrays:
-        """Return the program; its last columns are binaries, each no less than the share of the stacks that hold the use.
+    def _allowed(self) -> Floats:
+        """Return what rows allow of all else where uses stand as settled, shape (rows,)."""
+        assert self.standing is not None, "uses stand or do not"
+        return np.asarray(self.master.arrays.row_upper[self.rows] - self.less @ self.standing)
+
+    def _base(self, *, walks: bool) -> tuple[Arrays, Floats, sparse.csr_matrix]:
+        """Return the program over the stacks, their worth, and a matrix that puts what rows here say in their place.
 
         Parameters
         ----------
-        settled : bool
-            Whether uses stand as settled. Before that, what enters or leaves the streets is paid for by its price there and no
-            walks are needed, unless a rule counts them.
+        walks : bool
+            Whether they are in it; what enters or leaves the streets is paid for by its price there otherwise.
         """
-        master, columns, a = self.master, self.columns, self.master.arrays
+        master, a = self.master, self.master.arrays
         held = master.coupling & (master.held() | a.cut)
         held[self.rows] = False
-        prices, walks = np.zeros(len(held)), settled or len(master.counting_walks) > 0
+        prices = np.zeros(len(held))
         if not walks:
             streets = _of(master, "balanced")
             held[streets] = False
@@ -147,31 +210,73 @@ class _Parting:
                 prices[streets] = master.priced.prices[streets]
         self._held, self._here = np.flatnonzero(held), self.rows[self._in]
         base = master.program(self.choices, np.append(self._held, self._here))
-        made, cost = sparse.csr_matrix(master.stacks.columns_of(self.choices)), master.reduced(prices)
-        rest, width, count, rows = len(master.rest), len(base.cost), len(columns), len(self._here)
-        # In rows that allow less where a use stands its binary takes the place of the stacks that hold it.
-        less = a.matrix[self._here][:, columns]
+        cost, made = master.reduced(prices), master.stacks.columns_of(self.choices)
+        if not walks:
+            base.upper[np.searchsorted(master.rest, _of(master, "walk"))] = 0.0
+        rows = len(self._here)
         at = (len(self._held) + np.arange(rows), np.arange(rows))
         place = sparse.csr_matrix((np.ones(rows), at), shape=(base.matrix.shape[0], rows))
-        taken = sparse.hstack([sparse.csr_matrix((rows, rest)), less @ made[columns]])
-        share = sparse.hstack([sparse.csr_matrix((count, rest)), -made[columns], sparse.identity(count)])
-        matrix = sparse.vstack([sparse.hstack([base.matrix - place @ taken, place @ less]), share], format="csr")
+        return base, np.append(cost[master.rest], made.T @ cost), place
+
+    def _over(self, rows: sparse.csr_matrix) -> sparse.csr_matrix:
+        """Return rows over the problem's columns as rows over the program's."""
+        made = sparse.csr_matrix(self.master.stacks.columns_of(self.choices))
+        return sparse.csr_matrix(sparse.hstack([rows[:, self.master.rest], rows @ made]))
+
+    def settled(self, *, elastic: bool = False) -> Arrays:
+        """Return the program where uses stand as settled: rows allow as much as where all that may stand does.
+
+        Parameters
+        ----------
+        elastic : bool
+            Whether they may allow more at a price: that is what its last columns say, row by row.
+        """
+        assert self.standing is not None, "uses stand or do not"
+        base, cost, place = self._base(walks=True)
+        allowed, bear = self._allowed()[self._in], self.less[self._in] @ self.standing > 0
+        base.row_upper[len(self._held) + np.arange(len(allowed))] = allowed - ROOM * np.maximum(allowed, 0.0) * bear
+        gone = np.asarray(self._over(self.holds[~self.standing]).sum(axis=0)).ravel() > 0
+        matrix, more = base.matrix - place @ self._over(self._takes[self._in]), len(allowed) if elastic else 0
+        return replace(
+            base,
+            cost=np.append(cost, np.full(more, -self._dear)),
+            lower=np.append(base.lower, np.zeros(more)),
+            upper=np.append(np.where(gone, 0.0, base.upper), np.full(more, np.inf)),
+            integer=np.append(base.integer, np.zeros(more, dtype=bool)),
+            matrix=sparse.csr_matrix(sparse.hstack([matrix, -place]) if elastic else matrix),
+        )
+
+    @property
+    def _dear(self) -> float:
+        """What an elastic row costs for each unit that it allows more, model units."""
+        return DEAR * max(abs(self.master.objective), 1.0)
+
+    def free(self, *, walks: bool) -> Arrays:
+        """Return the program before that is settled: its last columns are binaries, no less than the share of stacks with the use.
+
+        Parameters
+        ----------
+        walks : bool
+            As in `_base`.
+        """
+        columns, a = self.columns, self.master.arrays
+        base, cost, place = self._base(walks=walks)
+        width, count = len(base.cost), len(columns)
+        # In rows that allow less where a use stands its binary takes the place of the stacks that hold it.
+        less = self._takes[self._in][:, columns]
+        which = sparse.csr_matrix((np.ones(count), (np.arange(count), columns)), shape=(count, len(a.cost)))
+        share = sparse.hstack([-self._over(which), sparse.identity(count)])
+        matrix = sparse.vstack([sparse.hstack([base.matrix - place @ self._over(less @ which), place @ less]), share])
         lower, upper = np.append(base.lower, np.zeros(count)), np.append(base.upper, a.upper[columns])
         decided = self._decided(width)
-        if not walks:
-            upper[np.searchsorted(master.rest, _of(master, "walk"))] = 0.0
-        if self.settled is not None:
-            fixed = np.full(len(decided), True) if settled else ~self._open
-            lower[decided[fixed]] = upper[decided[fixed]] = self.settled[fixed]
-        if settled and self.settled is not None:
-            every = np.append(self.kept, columns)
-            allowed = base.row_upper[at[0]] - a.matrix[self._here][:, every] @ self.settled
-            base.row_upper[at[0]] -= ROOM * np.maximum(allowed, 0.0)
+        if self._found is not None:
+            fixed = decided[~self._open]
+            lower[fixed] = upper[fixed] = self._found[~self._open]
         integer = np.zeros(width + count, dtype=bool)
         integer[decided] = True
         return replace(
             base,
-            cost=np.concatenate([cost[master.rest], made.T @ cost, np.zeros(count)]),
+            cost=np.append(cost, np.zeros(count)),
             lower=lower,
             upper=upper,
             integer=integer,
@@ -186,19 +291,89 @@ class _Parting:
         """Return the program's columns of buildings kept and of uses that stand, after ``width`` others."""
         return np.append(np.searchsorted(self.master.rest, self.kept), width + np.arange(len(self.columns)))
 
+    def lift(self, until: float) -> bool:
+        """Hold every limit whatever is built, then give uses up at sites where limits cost more; return whether that was possible.
+
+        It is not where uses exclude one another outright.
+        """
+        if (self.master.arrays.row_upper[self.rows] - self.less.sum(axis=1).A1 < -WHOLE).any():
+            return False
+        self.standing, part, took = np.full(self.less.shape[1], True), BATCH, 0.0
+        most: _Parted | None = None
+        for number in range(MOST_LIFTS):
+            began = self.clock.elapsed
+            if number > 1 and (began + took > until or part < FEWEST):
+                break
+            mixed = self._mixed(until, f"lift{number}", exactly=False)
+            if mixed is None:
+                break
+            took = self.clock.elapsed - began
+            if self.best is None or mixed.rank > self.best.rank:
+                self.best = mixed
+            if number == 0:
+                # Over the stacks that it asks for, and with the rows that it breaks, it is another.
+                self.standing = mixed.standing & ~mixed.unbearable
+                continue
+            if most is not None and mixed.score < most.score + LITTLE * abs(most.score):
+                part /= 2
+            if most is None or mixed.score > most.score:
+                most = mixed
+            self.standing = self._lifted(most, part)
+        if most is None:
+            self.best = None
+            return False
+        self.standing = most.standing & ~most.unbearable
+        return True
+
+    def _lifted(self, parted: _Parted, part: float) -> Bools:
+        """Return where uses may stand once such a part of them is given up: those that cost others most for what they are worth."""
+        standing, worth = parted.standing & ~parted.unbearable, self._worth(parted)
+        costs = standing * (self.less.T @ np.maximum(parted.prices, 0.0)) * (worth < NEVER / 2)
+        slight = SLIGHT * abs(self.master.objective) / len(self.master.problem.district.sites)
+        ranked = np.argsort(-costs / (worth + slight), kind="stable")[: round(part * standing.sum())]
+        standing[ranked[costs[ranked] > 0]] = False
+        return standing
+
+    def _worth(self, parted: _Parted) -> Floats:
+        """Return what a parcel is worth less, at the prices of a solution, if a use may not stand at a site, shape (stands,)."""
+        master, stacks, d = self.master, self.master.stacks, self.master.problem.district
+        value, parcels = parted.guide[0], len(d.parcels)
+
+        def best(value: Floats) -> Floats:
+            return np.maximum.reduceat(value, stacks.first[:-1]).reshape(len(KINDS), -1)
+
+        every = best(value)
+        actions = parted.actions + np.stack([np.bincount(d.parcel_of, part, minlength=parcels) for part in every])
+        cleared = np.where(master.must.any(axis=0), -NEVER, np.maximum(master.cleared(), -NEVER))
+        lost = np.zeros(len(self.use))
+        for use in np.unique(self.use):
+            at = np.flatnonzero(self.use == use)
+            site = self.site[at]
+            parcel = d.parcel_of[site]
+            others = best(np.where(stacks.area[:, use] > 0, -NEVER, value))[:, site]
+            without = actions[:, parcel] - every[:, site] + others
+            lost[at] = np.maximum(actions.max(axis=0), cleared)[parcel] - np.maximum(
+                without.max(axis=0), cleared[parcel]
+            )
+        return np.maximum(lost, 0.0)
+
     def choose(self, until: float) -> bool:
         """Settle which uses stand by dives over presences; return whether that was possible by some second."""
         every, a, found = np.append(self.kept, self.columns), self.master.arrays, False
+        walks = len(self.master.counting_walks) > 0  # needed only where a rule counts them
         self._open = np.full(len(every), True)
         for number in range(MOST_DIVES):
-            task = Task(self.program(settled=False), None, WORTH * max(abs(self.master.objective), 1.0), self.seed)
+            task = Task(self.free(walks=walks), None, WORTH * max(abs(self.master.objective), 1.0), self.seed)
             answer = dive(task, self.clock, until - self.clock.elapsed, EXACT)
             if answer.x is None and self._open.all():
                 break
             if answer.x is None:
                 self._open[:] = True
                 continue
-            self.settled = np.rint(answer.x[self._decided(len(self.master.rest) + len(self.choices))])
+            self._found = np.rint(answer.x[self._decided(len(self.master.rest) + len(self.choices))])
+            stood = np.zeros(len(a.cost))
+            stood[every] = self._found
+            self.standing = self.holds @ stood > 0.5
             broken, cuts = self._lacking(self._full(answer.x), f"dive{number}")
             found = True
             if not len(broken) and (number + 1 >= DIVES or not cuts):
@@ -210,43 +385,62 @@ class _Parting:
 
     def settle(self, until: float) -> None:
         """Take in the stacks that are worth most where uses stand as settled, and mix them; keep what is best."""
-        master = self.master
         for number in range(ROUNDS):
-            highs = load(self.program(settled=True), relaxed=True, threads=master.threads, seed=self.seed)
-            highs.setOptionValue("solver", "ipm")  # HiPO where it is installed
-            highs.setOptionValue("run_crossover", "on")
-            answer = run(highs, self.clock, until - self.clock.elapsed)
-            if answer.status != "optimal" or answer.x is None or self.settled is None:
+            mixed = self._mixed(until, f"settled{number}", exactly=True)
+            if mixed is None:
                 return
-            choices, x = self.choices, self._full(answer.x)
-            weight = answer.x[len(master.rest) : len(master.rest) + len(choices)]
-            broken, _ = self._lacking(x, f"settled{number}")
-            self._mix(choices, weight)
-            self.choices, guide = self._learn(duals(highs))
-            rank = (not len(broken), master.score_of(x))
-            if self.best is None or rank > self.best.rank:
-                self.best = _Parted(x, self.settled, choices, weight, guide, rank)
+            if self.best is None or mixed.rank > self.best.rank:
+                self.best = mixed
+
+    def _mixed(self, until: float, label: str, *, exactly: bool) -> _Parted | None:
+        """Return the best mixture of the stacks where uses stand as settled, and take in what its prices ask for.
+
+        Parameters
+        ----------
+        exactly : bool
+            Whether few sites are to mix stacks.
+        """
+        master, inside = self.master, self._in.copy()
+        highs = load(self.settled(elastic=not exactly), relaxed=True, threads=master.threads, seed=self.seed)
+        highs.setOptionValue("solver", "ipm")  # HiPO where it is installed
+        highs.setOptionValue("run_crossover", "on" if exactly else "off")
+        highs.setOptionValue("kkt_tolerance", EXACTLY if exactly else ROUGHLY)
+        answer = run(highs, self.clock, until - self.clock.elapsed)
+        if answer.status != "optimal" or answer.x is None or self.standing is None:
+            return None
+        choices, x, priced = self.choices, self._full(answer.x), duals(highs)
+        width = len(master.rest) + len(choices)
+        weight, excess = answer.x[len(master.rest) : width], answer.x[width:]
+        unbearable = np.zeros(len(self.standing), dtype=bool)
+        if not exactly:
+            unbearable[self.less[inside][excess > MUCH].indices] = True
+        prices = np.zeros(len(self.rows))
+        prices[inside] = priced[len(self._held) : len(self._held) + len(self._here)]
+        broken, _ = self._lacking(x, label)
+        self._mix(choices, weight)
+        self.choices, guide, actions = self._learn(priced)
+        whole = not len(broken) and not unbearable.any()
+        rank = (whole, exactly, master.score_of(x) - self._dear * excess.sum())
+        return _Parted(x, self.standing, unbearable, choices, weight, prices, guide, actions, rank)
 
     def take_up(self) -> Floats:
         """Let the master mix what the best solution does, and look for stacks as there; return the solution."""
         assert self.best is not None, "there is one to take up"
         master, best = self.master, self.best
-        self.settled, master.guide = best.settled, best.guide
+        self.standing, master.guide = best.standing, best.guide
         self._mix(best.choices, best.weight)
-        master.standing = self._standing()
+        stand = np.zeros(self._takes.shape[1])
+        stand[self.holds[best.standing].indices] = 1.0
+        rows = self.less @ best.standing > 0
+        takes = sparse.csr_matrix(self._takes[rows] @ sparse.diags(stand))
+        master.standing = Standing(self.rows[rows], takes, self._allowed()[rows])
         return best.x
 
     def _mix(self, choices: Chosen, weight: Floats) -> None:
         """Let the master mix some stacks."""
         self.master.mixture, self.master.weight = choices.at(weight > TRACE), weight[weight > TRACE]
 
-    def _standing(self) -> Ints:
-        """Return the rows in which a use stands: those that then allow less."""
-        assert self.settled is not None, "uses stand or do not"
-        every = np.append(self.kept, self.columns)[self.settled > 0]
-        return np.asarray(self.rows[self.master.arrays.matrix[self.rows][:, every].getnnz(axis=1) > 0])
-
-    def _learn(self, prices: Floats) -> tuple[Chosen, tuple[Floats, Floats]]:
+    def _learn(self, prices: Floats) -> tuple[Chosen, tuple[Floats, Floats], Floats]:
         """Take in the stacks that prices of the program's rows ask for where uses stand as settled.
 
         Returns
@@ -255,15 +449,18 @@ class _Parting:
             The stacks to go on with.
         (ndarray, ndarray)
             The master's guide.
+        ndarray, shape (3, P)
+            What actions are worth by themselves.
         """
-        assert self.settled is not None, "what it asks for depends on it"
+        assert self.standing is not None, "what it asks for depends on it"
         every = np.zeros(self.master.arrays.matrix.shape[0])
         rows = np.append(self._held, self._here)
         every[rows] = prices[: len(rows)]
-        there = self.settled[len(self.kept) :] > 0
-        choices = self.master.guided(every, self.columns[~there], self.columns[there])
+        gone = self.holds[~self.standing].indices
+        choices = self.master.guided(every, np.intersect1d(self.columns, gone), np.setdiff1d(self.columns, gone))
         assert self.master.guide is not None, "set by what guides it"
-        return choices, self.master.guide
+        every[self.rows] = 0.0
+        return choices, self.master.guide, self.master.actions_worth(every)
 
     def _full(self, x: Floats) -> Floats:
         """Return a solution of the program in the problem's columns."""
@@ -271,17 +468,11 @@ class _Parting:
         whole = master.solution(self.choices, x[: len(master.rest) + len(self.choices)])
         return np.clip(whole, master.arrays.lower, master.arrays.upper)
 
-    def _broken(self, x: Floats) -> Bools:
-        """Return which of the rows a solution breaks, shape (rows,)."""
-        a = self.master.arrays
-        return np.asarray(a.beyond(a.matrix[self.rows] @ x, self.rows) > WHOLE)
-
     def _lacking(self, x: Floats, label: str) -> tuple[Ints, int]:
         """Add the rows and the entropy cuts that a solution lacked; return the rows, and how many cuts."""
-        master, stood = self.master, x.copy()
-        assert self.settled is not None, "uses stand or do not"
-        stood[self.columns] = self.settled[len(self.kept) :]
-        broken = self._broken(stood) & ~self._in
+        master = self.master
+        heard = master.arrays.matrix[self.rows] @ x - self._takes @ x
+        broken = (heard > self._allowed() + WHOLE) & ~self._in
         self._in |= broken
         cuts = separate(master.problem.model, master.groups, x, master.problem.tolerance * AREA, label)
         if cuts:

@@ -15,7 +15,7 @@ from scipy import sparse
 
 from optimizer.district import Bools, Floats, Ints
 from optimizer.highs import Answer, Clock, bound, cut_off, load, run, start_from
-from optimizer.master import NEVER, Master
+from optimizer.master import NEVER, Master, Standing
 from optimizer.mixing import around
 from optimizer.model import Arrays
 from optimizer.stacks import KINDS, Chosen, leading, without_hairs
@@ -203,46 +203,56 @@ class Pieces:
         The stacks that the master had taken in by then.
     needed : ndarray of bool, shape (rows,)
         Lazy rows that some answer broke; they are not left out again.
-    parted : bool
-        Whether uses may stand only where that was settled.
+    source : Arrays
+        The master's, which these are where uses may stand anywhere.
+    standing : Standing or None
+        Where uses may stand only, where that was settled.
     """
 
     def __init__(self, master: Master, before: Pieces | None = None) -> None:
-        self.master, self.arrays = master, master.arrays
+        self.master, self.source, self._extra = master, master.arrays, master.others
         stacks, flows = master.stacks, master.problem.flows
-        self._by_column = sparse.csc_matrix(self.arrays.matrix)
-        # Columns that pieces may have to free besides their own, in the rows that tie them to others: equations and short
-        # rows; where a column is paid for, all rows.
-        self._extra = master.others
-        extra = self.arrays.matrix[:, self._extra]
-        short = np.diff(self.arrays.matrix.indptr) <= SHORT
-        defining = sparse.diags_array((short | (self.arrays.row_lower == self.arrays.row_upper)).astype(float))
-        paid = sparse.diags_array((self.arrays.cost[self._extra] != 0).astype(float))
-        self._ties = sparse.csr_matrix(abs(defining @ extra) + abs(extra @ paid))
-        self._ties.eliminate_zeros()
         self._order = np.argsort(stacks.owner, kind="stable")
         self._first = np.searchsorted(stacks.owner[self._order], np.arange(stacks.sites + 1))
         self._walks, self._walks_at = flows.columns[flows.walks], flows.xy[flows.walks]
-        self._activities: list[tuple[Floats, Floats]] = []
         self.choices = master.choices
         site = stacks.site[self.choices.stack]
         order = np.argsort(site, kind="stable")
         self._known = self.choices.at(order)
         self._known_first = np.searchsorted(site[order], np.arange(stacks.sites + 1))
-        self.needed: Bools = np.zeros(self.arrays.matrix.shape[0], dtype=bool)
-        self.parted = False
+        self.needed: Bools = np.zeros(self.source.matrix.shape[0], dtype=bool)
         if before is not None:
             self.needed[: len(before.needed)] = before.needed
-            self.parted = before.parted
+        self._cut_out_of(None if before is None else before.standing)
 
-    def hold(self, standing: Ints) -> None:
+    def _cut_out_of(self, standing: Standing | None) -> None:
+        """Take the program where uses may stand so."""
+        self.standing = standing
+        self.arrays = a = self.source if standing is None else standing.settled(self.source)
+        self._by_column = sparse.csc_matrix(a.matrix)
+        # Columns that pieces may have to free besides their own, in the rows that tie them to others: equations and short
+        # rows; where a column is paid for, all rows.
+        extra = a.matrix[:, self._extra]
+        short = np.diff(a.matrix.indptr) <= SHORT
+        defining = sparse.diags_array((short | (a.row_lower == a.row_upper)).astype(float))
+        paid = sparse.diags_array((a.cost[self._extra] != 0).astype(float))
+        self._ties = sparse.csr_matrix(abs(defining @ extra) + abs(extra @ paid))
+        self._ties.eliminate_zeros()
+        self._activities: list[tuple[Floats, Floats]] = []
+
+    @property
+    def parted(self) -> bool:
+        """Whether uses may stand only where that was settled."""
+        return self.standing is not None
+
+    def hold(self, standing: Standing) -> None:
         """Let uses stand only where that was settled; the rows that allow less there are not left out."""
-        self.needed[standing] = True
-        self.parted = True
+        self.needed[standing.rows] = True
+        self._cut_out_of(standing)
 
     def release(self) -> None:
         """Let uses stand anywhere again."""
-        self.parted = False
+        self._cut_out_of(None)
 
     def activity(self, x: Floats) -> Floats:
         """Return what a solution loads of each row, shape (rows,); known of the last two."""
