@@ -8,16 +8,18 @@ from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
+from scipy.spatial import ConvexHull
 
 from optimizer import exposure, solving
 from optimizer.cluster import crew
 from optimizer.decompose import Decomposition
-from optimizer.district import read_district
+from optimizer.district import Floats, Ints, read_district
 from optimizer.highs import Clock, load, run
 from optimizer.master import EXACTLY
 from optimizer.model import SCORE, Arrays
 from optimizer.problem import Problem, assemble
 from optimizer.relaxation import Relaxation
+from optimizer.stacks import Stacks
 from tests.benchmarks.case import Told, rows, told, whole
 from tests.benchmarks.registry import Options, Row, benchmark
 from tests.benchmarks.shipped import plain
@@ -102,8 +104,44 @@ def relaxations(district: str, noise: float | None, **solve: object) -> Iterator
     yield from _settled("flow as in textbooks", Textbook(**_fields(problem())))
     yield from _settled("flow inside buildings told apart", problem())
     yield from _settled("and receptors' rows all in from the start", Eager(**_fields(problem())))
+    faceted = problem()
+    yield told("facets of a site's new floors, most", add_facets(faceted), "")
+    yield from _settled("and facets of each site's new floors", faceted)
     yield from _root(problem())
     yield from _stacks(problem())
+
+
+def facets(floors: Ints) -> Floats:
+    """Return the facets of the hull of whole floors and of none, shape (facets, U + 1): a @ n <= b as (a, b), largest entry 1.
+
+    Uses that cannot be there, or lie on a plane with others, are left to the rows that are there anyway.
+    """
+    points = np.unique(np.vstack([floors, np.zeros_like(floors[:1])]), axis=0).astype(float)
+    live = np.flatnonzero(np.ptp(points, axis=0) > 0)
+    if len(live) < 2 or np.linalg.matrix_rank(points[:, live]) < len(live):
+        return np.empty((0, floors.shape[1] + 1))
+    found = np.unique(np.round(ConvexHull(points[:, live]).equations, 9), axis=0)
+    whole = np.zeros((len(found), floors.shape[1] + 1))
+    whole[:, live], whole[:, -1] = found[:, :-1], -found[:, -1]
+    return whole / np.abs(whole[:, :-1]).max(axis=1, keepdims=True)
+
+
+def add_facets(problem: Problem) -> int:
+    """Add the facets of each site's new floors, by enumeration, to a program; return the most of one site."""
+    model, d, stacks = problem.model, problem.district, Stacks(problem, problem.arrays())
+    known: dict[bytes, Floats] = {}
+    most = 0
+    for site in range(stacks.sites):
+        first, last = stacks.first[2 * stacks.sites + site : 2 * stacks.sites + site + 2]
+        floors = stacks.floors[first:last]
+        rows = known.setdefault(floors.tobytes(), facets(floors))
+        rows = rows[(rows[:, :-1] > 0).any(axis=1)]  # floors are not negative anyway
+        at, build = np.arange(len(rows)), model.redevelop[d.parcel_of[site]]
+        terms = [(at, np.full(len(rows), model.new[site, u]), rows[:, u]) for u in range(stacks.uses)]
+        names = [f"facet_{site}_{number}" for number in at]
+        model.program.rows(names, *terms, (at, np.full(len(rows), build), -rows[:, -1]), upper=0.0)
+        most = max(most, len(rows))
+    return most
 
 
 class Textbook(Problem):

@@ -14,6 +14,7 @@ from optimizer.master import Master
 from optimizer.model import SCORE
 from optimizer.rules import rule_kinds
 from optimizer.stacks import Stacks, count
+from tests.benchmarks.formulation import facets
 from tests.districts import USES, lots, problem_of, study
 from tests.enumeration import COLUMNS, PLATE, best_score, situations
 
@@ -190,3 +191,24 @@ def test_what_is_met_inside_is_the_best_there_is():
         fixed = stacks.mixing[stacks.place[k]] * stacks.entropy[k]
         assert value[k] - fixed == pytest.approx(best, abs=1e-9)
         assert inside[k] @ earn == pytest.approx(best, abs=1e-9)
+
+
+def test_the_best_whole_stack_is_the_best_within_the_facets_of_the_hull_of_its_floors():
+    """Pricing whole stacks leaves out nothing that facets by enumeration would say."""
+    from scipy.optimize import linprog
+
+    frame = lots(3, max_far=[1.2, 1.8, 3.0], max_height=[9.0, 14.0, 30.0])
+    problem = problem_of(study(objective={"proximity": 0, "mixing": 0, "density": 1}), frame)
+    stacks = Stacks(problem, problem.arrays())
+    rng = np.random.default_rng(5)
+    for site in range(stacks.sites):
+        place = 2 * stacks.sites + site
+        floors = stacks.floors[stacks.first[place] : stacks.first[place + 1]]
+        rows = facets(floors)
+        assert len(rows) > floors.shape[1]
+        for _ in range(10):
+            reduced = np.zeros(len(problem.arrays().cost))
+            price = reduced[problem.model.new[site]] = rng.normal(0.2, 1.0, floors.shape[1])
+            best = stacks.values(reduced)[0][stacks.place == place].max()
+            within = -linprog(-price, rows[:, :-1], rows[:, -1], bounds=(None, None)).fun
+            assert max(best, 0.0) == pytest.approx(within, abs=1e-6)
