@@ -42,9 +42,9 @@ BINARIES = 800
 LOSS, FINE = 0.4, 0.1
 """Share of the gap asked for that pieces together may lose: while a plan is made, and while it is improved; there of what the
 plan leaves open, where that is more."""
-LOSS_PARTED = 0.02
+LOSS_PARTED, LOSS_WHATEVER = 0.05, 0.02
 """Share that pieces may lose while a plan is made of a solution in which uses are parted: there stacks are mixed for the sake of
-what keeps them apart, and whole ones are worth less."""
+what keeps them apart, and whole ones are worth less; and the same where limits hold whatever stands."""
 LOOSER = 4.0
 """Factor of what pieces may lose while a plan is made, where none of a turn had an answer."""
 FINEST = 0.004
@@ -56,7 +56,7 @@ PIECE_SECONDS, LEAST_SECONDS = 20.0, 2.0
 MAKING = 0.5
 """Share of the time left in which a plan should be made."""
 PARTING = 0.4
-"""Share of the time left in which uses that exclude one another should be parted."""
+"""Share of the time left in which uses that keep one another away should be parted."""
 WASTED = 0.4
 """Share of the time left after whose loss to pieces without an answer, one after another, no plan is made."""
 SNAP = 1e-6
@@ -196,7 +196,9 @@ class Decomposition:
             return None
         if parted is not None and self.master.standing is not None:
             self.pieces.hold(self.master.standing)
-        made = self._whole(self.master.x, self._loss) if parted is None else self._whole(parted, LOSS_PARTED)
+            made = self._whole(parted, LOSS_WHATEVER if self.master.standing.whatever else LOSS_PARTED)
+        else:
+            made = self._whole(self.master.x, self._loss)
         if made is None:
             self.pieces.release()
         else:
@@ -358,6 +360,9 @@ class Decomposition:
         """
         sites = len(self.problem.district.sites)
         refused: list[Ints] = []
+        settled = self.pieces.arrays
+        if self.pieces.parted and (settled.violated(x, BREAKS) & ~settled.cut).any():
+            self.pieces.release()  # another plan is better than the one that was made where uses are parted
         while not watch() and not self.spent and not self.tired_out:
             turn = self._turn(x, min(round(self._size), sites), refused)
             answers = self._answers(turn, PIECE_SECONDS * self._size / self.first_size)

@@ -85,6 +85,7 @@ class Standing:
     rows : ndarray of int
     takes : csr_matrix, shape (rows, columns)
         What they hold of the presences of uses that may stand.
+        None where rows stay as they are.
     allowed : ndarray, shape (rows,)
         What is left to all else, whether they do or not.
     """
@@ -92,6 +93,11 @@ class Standing:
     rows: Ints
     takes: sparse.csr_matrix
     allowed: Floats
+
+    @property
+    def whatever(self) -> bool:
+        """Whether limits hold where uses may stand, whatever stands."""
+        return bool(self.takes.nnz)
 
     def settled(self, arrays: Arrays) -> Arrays:
         """Return a program with these rows."""

@@ -5,9 +5,9 @@ everywhere: worth much, and no use to pieces, whose borders allow neither. So it
 Where uses stand so the master's program, walks included, is solved again, and stacks are then chosen piece by piece.
 
 Where every use may stand everywhere if only there is little of what others bear (noise, air), all limits hold at first, whatever
-is built, and then use after use is given up at the sites where its limit costs others more than it is worth there: at no time is
-there a binary, and at any time a solution. Where uses exclude one another outright (distances), that they stand is one binary
-each, and a dive over these alone, floors still mixed and walks replaced by their prices, parts the district.
+is built, and then use after use is given up at the sites where, at the prices, its limit costs others most for what it is worth
+there: a linear program each time, without a binary. Where uses exclude one another outright (distances), or that fails, that they
+stand is one binary each, and a dive over these alone, floors still mixed and walks replaced by their prices, parts the district.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ LIFTING, MOST_LIFTS = 0.7, 20
 ROUGHLY = 1e-3
 """Accuracy to which programs are solved while uses are given up: exact ones made no better choices."""
 DEAR, MUCH = 0.1, 0.01
-"""Price of what a row allows more while uses are given up, in relaxations a limit, and what is so much that the use is given up."""
+"""Price of what a row allows more, in relaxations a limit, and how much more than all it allows a use may bear for a while."""
 BATCH, FEWEST, LITTLE, SLIGHT = 0.2, 0.02, 1e-3, 0.01
 """Shares of the uses that stand which are given up at once, first and least; relative gain below which it is fewer the next time;
 worth of a use at a site, as a share of what an average site is worth, that is next to none."""
@@ -61,17 +61,45 @@ def part(master: Master, clock: Clock, seconds: float, seed: int) -> tuple[bool,
     ndarray, shape (columns,), or None
         None where little stands by half, or no such solution was found.
     """
-    parting, now = _Parting(master, clock, seed), clock.elapsed
+    parting, until = _Parting(master, clock, seed), clock.elapsed + seconds
     if not parting.asked:
         return False, None
-    if parting.lift(now + LIFTING * seconds):
-        parting.settle(now + seconds)
-    else:
+    before = master.mixture, master.weight, master.guide
+    if parting.liftable and parting.lift(clock.elapsed + LIFTING * seconds):
+        parting.settle(until)
+    if parting.best is None or not parting.best.taken:
+        parting.best = None
+        now, left = clock.elapsed, until - clock.elapsed
         for share in TURNS:
-            if not parting.choose(now + share * seconds):
+            if not parting.choose(now + share * left if left < np.inf else np.inf):
                 break
-            parting.settle(now + seconds)
-    return True, None if parting.best is None else parting.take_up()
+            parting.settle(until)
+    if parting.best is None:
+        master.mixture, master.weight, master.guide = before
+        return True, None
+    return True, parting.take_up()
+
+
+@dataclass(frozen=True)
+class _Where:
+    """Where uses may stand.
+
+    Attributes
+    ----------
+    less : ndarray, shape (parting rows,)
+        How much less each allows.
+    gone : ndarray of int
+        The problem's columns that are 0.
+    kept : ndarray, shape (buildings kept,), or None
+        Which of these are; None where that is free.
+    standing : ndarray of bool, shape (stands,), or None
+        Which uses may stand; None where only single columns do.
+    """
+
+    less: Floats
+    gone: Ints
+    kept: Floats | None = None
+    standing: Bools | None = None
 
 
 @dataclass(frozen=True)
@@ -81,8 +109,9 @@ class _Parted:
     Attributes
     ----------
     x : ndarray, shape (columns,)
-    standing, unbearable : ndarray of bool, shape (stands,)
-        Which uses may stand where; what they bear holds there, but for those that bear more than rows allow.
+    where : _Where
+    unbearable : ndarray of bool, shape (stands,)
+        Uses that would bear more than rows allow.
     choices : Chosen
         The stacks over which it was found.
     weight : ndarray
@@ -98,7 +127,7 @@ class _Parted:
     """
 
     x: Floats
-    standing: Bools
+    where: _Where
     unbearable: Bools
     choices: Chosen
     weight: Floats
@@ -111,6 +140,11 @@ class _Parted:
     def score(self) -> float:
         """Model units."""
         return self.rank[-1]
+
+    @property
+    def taken(self) -> bool:
+        """Whether plans can be made of it."""
+        return self.where.standing is None or self.rank[:2] == (True, True)
 
 
 class _Parting:
@@ -129,8 +163,10 @@ class _Parting:
     use, site : ndarray of int, shape (stands,)
     choices : Chosen
         The stacks.
-    standing : ndarray of bool, shape (stands,), or None
-        Which uses may stand where, once that is settled.
+    must : ndarray of bool, shape (stands,)
+        Those in buildings that stay whatever is decided.
+    where : _Where or None
+        Where uses may stand, once that is settled.
     best : _Parted or None
     """
 
@@ -144,7 +180,11 @@ class _Parting:
         self._takes = sparse.csr_matrix((part.data[takes], (part.row[takes], part.col[takes])), shape=part.shape)
         self.holds, self.less = self._stands()
         self.choices = master.leading_choices() if master.priced is None else master.few(master.priced.value)
-        self.standing: Bools | None = None
+        a = master.arrays
+        alone = np.flatnonzero((np.diff(a.matrix.indptr) == 1) & (a.row_lower > 0))
+        stays = np.append(a.matrix[alone].indices, np.flatnonzero(a.lower > 0))
+        self.must: Bools = self.holds[:, np.intersect1d(stays, self.kept)].getnnz(axis=1) > 0
+        self.where: _Where | None = None
         self._found: Floats | None = None
         self.best: _Parted | None = None
         self._held, self._here, self._in = np.arange(0), np.arange(0), np.zeros(len(self.rows), dtype=bool)
@@ -186,10 +226,23 @@ class _Parting:
         torn = half & (abs(a.matrix[self.rows[broken]]).T @ np.ones(broken.sum()) > 0)
         return bool(x[torn].sum() > TORN * x[every].sum())
 
+    @property
+    def liftable(self) -> bool:
+        """Whether all uses may stand everywhere, if little else does, and no row is bought off at a price."""
+        a, every = self.master.arrays, self.master.others
+        paid = np.zeros(len(a.cost), dtype=bool)
+        paid[every] = a.cost[every] < 0
+        bought = a.matrix[self.rows] @ paid.astype(float) != 0
+        return not (bought | (a.row_upper[self.rows] - self.less @ np.ones(self.less.shape[1]) < -WHOLE)).any()
+
+    def _standing(self, standing: Bools) -> _Where:
+        """Return that some uses may stand, in whatever building."""
+        return _Where(self.less @ standing, np.unique(self.holds[~standing].indices), None, standing)
+
     def _allowed(self) -> Floats:
         """Return what rows allow of all else where uses stand as settled, shape (rows,)."""
-        assert self.standing is not None, "uses stand or do not"
-        return np.asarray(self.master.arrays.row_upper[self.rows] - self.less @ self.standing)
+        assert self.where is not None, "uses stand or do not"
+        return np.asarray(self.master.arrays.row_upper[self.rows] - self.where.less)
 
     def _base(self, *, walks: bool) -> tuple[Arrays, Floats, sparse.csr_matrix]:
         """Return the program over the stacks, their worth, and a matrix that puts what rows here say in their place.
@@ -223,28 +276,39 @@ class _Parting:
         made = sparse.csr_matrix(self.master.stacks.columns_of(self.choices))
         return sparse.csr_matrix(sparse.hstack([rows[:, self.master.rest], rows @ made]))
 
-    def settled(self, *, elastic: bool = False) -> Arrays:
-        """Return the program where uses stand as settled: rows allow as much as where all that may stand does.
+    def settled(self) -> Arrays:
+        """Return the program where uses stand as settled.
 
-        Parameters
-        ----------
-        elastic : bool
-            Whether they may allow more at a price: that is what its last columns say, row by row.
+        Where they may stand in whatever building, rows may allow more at a price: the last columns say how much, row by row.
         """
-        assert self.standing is not None, "uses stand or do not"
+        assert self.where is not None, "uses stand or do not"
+        master, where = self.master, self.where
         base, cost, place = self._base(walks=True)
-        allowed, bear = self._allowed()[self._in], self.less[self._in] @ self.standing > 0
-        base.row_upper[len(self._held) + np.arange(len(allowed))] = allowed - ROOM * np.maximum(allowed, 0.0) * bear
-        gone = np.asarray(self._over(self.holds[~self.standing]).sum(axis=0)).ravel() > 0
-        matrix, more = base.matrix - place @ self._over(self._takes[self._in]), len(allowed) if elastic else 0
+        allowed, at = self._allowed()[self._in], len(self._held) + np.arange(self._in.sum())
+        base.row_upper[at] = allowed - self._room(allowed)
+        gone = np.zeros(len(master.arrays.cost))
+        gone[where.gone] = 1.0
+        nothing = self._over(sparse.csr_matrix(gone)).toarray().ravel() > 0
+        lower, upper = base.lower.copy(), np.where(nothing, 0.0, base.upper)
+        if where.kept is not None:
+            kept = np.searchsorted(master.rest, self.kept)
+            lower[kept] = upper[kept] = where.kept
+        matrix, more = base.matrix - place @ self._over(self._takes[self._in]), 0
+        if where.standing is not None:
+            matrix, more = sparse.hstack([matrix, -place]), len(allowed)
         return replace(
             base,
             cost=np.append(cost, np.full(more, -self._dear)),
-            lower=np.append(base.lower, np.zeros(more)),
-            upper=np.append(np.where(gone, 0.0, base.upper), np.full(more, np.inf)),
+            lower=np.append(lower, np.zeros(more)),
+            upper=np.append(upper, np.full(more, np.inf)),
             integer=np.append(base.integer, np.zeros(more, dtype=bool)),
-            matrix=sparse.csr_matrix(sparse.hstack([matrix, -place]) if elastic else matrix),
+            matrix=sparse.csr_matrix(matrix),
         )
+
+    def _room(self, allowed: Floats) -> Floats:
+        """Return what is kept free of what the rows here allow."""
+        assert self.where is not None, "uses stand or do not"
+        return np.asarray(ROOM * np.maximum(allowed, 0.0) * (self.where.less[self._in] > 0))
 
     @property
     def _dear(self) -> float:
@@ -292,43 +356,45 @@ class _Parting:
         return np.append(np.searchsorted(self.master.rest, self.kept), width + np.arange(len(self.columns)))
 
     def lift(self, until: float) -> bool:
-        """Hold every limit whatever is built, then give uses up at sites where limits cost more; return whether that was possible.
+        """Hold every limit whatever is built, then give uses up where limits cost others most for what the uses are worth there.
 
-        It is not where uses exclude one another outright.
+        Returns whether there is a solution; where uses may stand is settled then.
         """
-        if (self.master.arrays.row_upper[self.rows] - self.less.sum(axis=1).A1 < -WHOLE).any():
-            return False
-        self.standing, part, took = np.full(self.less.shape[1], True), BATCH, 0.0
+        self.where, part, took = self._standing(np.full(self.less.shape[1], True)), BATCH, 0.0
         most: _Parted | None = None
         for number in range(MOST_LIFTS):
             began = self.clock.elapsed
             if number > 1 and (began + took > until or part < FEWEST):
                 break
             mixed = self._mixed(until, f"lift{number}", exactly=False)
-            if mixed is None:
+            if mixed is None and (most is None or self.clock.elapsed >= until):
                 break
             took = self.clock.elapsed - began
-            if self.best is None or mixed.rank > self.best.rank:
-                self.best = mixed
-            if number == 0:
+            if number == 0 and mixed is not None:
                 # Over the stacks that it asks for, and with the rows that it breaks, it is another.
-                self.standing = mixed.standing & ~mixed.unbearable
+                self.where = self._standing(self._bearing(mixed))
                 continue
-            if most is not None and mixed.score < most.score + LITTLE * abs(most.score):
+            if most is not None and (mixed is None or mixed.score < most.score + LITTLE * abs(most.score)):
                 part /= 2
-            if most is None or mixed.score > most.score:
+            if mixed is not None and (most is None or mixed.score > most.score):
                 most = mixed
-            self.standing = self._lifted(most, part)
+            assert most is not None, "there is one"
+            self.where = self._standing(self._lifted(most, part))
         if most is None:
-            self.best = None
             return False
-        self.standing = most.standing & ~most.unbearable
+        self.where = self._standing(self._bearing(most))
+        self.choices = self.choices.and_also(most.choices.at(most.weight > TRACE))
         return True
+
+    def _bearing(self, parted: _Parted) -> Bools:
+        """Return which uses may stand without those that would bear too much, but for what must stand."""
+        assert parted.where.standing is not None, "limits hold whatever is built"
+        return np.asarray(parted.where.standing & (self.must | ~parted.unbearable))
 
     def _lifted(self, parted: _Parted, part: float) -> Bools:
         """Return where uses may stand once such a part of them is given up: those that cost others most for what they are worth."""
-        standing, worth = parted.standing & ~parted.unbearable, self._worth(parted)
-        costs = standing * (self.less.T @ np.maximum(parted.prices, 0.0)) * (worth < NEVER / 2)
+        standing, worth = self._bearing(parted), self._worth(parted)
+        costs = standing * (self.less.T @ np.maximum(parted.prices, 0.0)) * (~self.must & (worth < NEVER / 2))
         slight = SLIGHT * abs(self.master.objective) / len(self.master.problem.district.sites)
         ranked = np.argsort(-costs / (worth + slight), kind="stable")[: round(part * standing.sum())]
         standing[ranked[costs[ranked] > 0]] = False
@@ -343,7 +409,9 @@ class _Parting:
             return np.maximum.reduceat(value, stacks.first[:-1]).reshape(len(KINDS), -1)
 
         every = best(value)
-        actions = parted.actions + np.stack([np.bincount(d.parcel_of, part, minlength=parcels) for part in every])
+        own = parted.actions.copy()
+        own[0, np.isin(master.actions[0], parted.where.gone)] = -np.inf
+        actions = own + np.stack([np.bincount(d.parcel_of, part, minlength=parcels) for part in every])
         cleared = np.where(master.must.any(axis=0), -NEVER, np.maximum(master.cleared(), -NEVER))
         lost = np.zeros(len(self.use))
         for use in np.unique(self.use):
@@ -373,7 +441,7 @@ class _Parting:
             self._found = np.rint(answer.x[self._decided(len(self.master.rest) + len(self.choices))])
             stood = np.zeros(len(a.cost))
             stood[every] = self._found
-            self.standing = self.holds @ stood > 0.5
+            self.where = _Where(self._takes @ stood, every[self._found < 0.5], self._found[: len(self.kept)])
             broken, cuts = self._lacking(self._full(answer.x), f"dive{number}")
             found = True
             if not len(broken) and (number + 1 >= DIVES or not cuts):
@@ -400,40 +468,46 @@ class _Parting:
         exactly : bool
             Whether few sites are to mix stacks.
         """
-        master, inside = self.master, self._in.copy()
-        highs = load(self.settled(elastic=not exactly), relaxed=True, threads=master.threads, seed=self.seed)
+        master, where, inside = self.master, self.where, self._in.copy()
+        highs = load(self.settled(), relaxed=True, threads=master.threads, seed=self.seed)
         highs.setOptionValue("solver", "ipm")  # HiPO where it is installed
         highs.setOptionValue("run_crossover", "on" if exactly else "off")
         highs.setOptionValue("kkt_tolerance", EXACTLY if exactly else ROUGHLY)
         answer = run(highs, self.clock, until - self.clock.elapsed)
-        if answer.status != "optimal" or answer.x is None or self.standing is None:
+        if answer.status != "optimal" or answer.x is None or where is None:
             return None
         choices, x, priced = self.choices, self._full(answer.x), duals(highs)
         width = len(master.rest) + len(choices)
         weight, excess = answer.x[len(master.rest) : width], answer.x[width:]
-        unbearable = np.zeros(len(self.standing), dtype=bool)
-        if not exactly:
-            unbearable[self.less[inside][excess > MUCH].indices] = True
+        unbearable = np.zeros(self.less.shape[1], dtype=bool)
+        if where.standing is not None:
+            much = excess - self._room(self._allowed()[inside]) > (WHOLE if exactly else MUCH)
+            unbearable[self.less[inside][much].indices] = True
+            unbearable &= where.standing
         prices = np.zeros(len(self.rows))
         prices[inside] = priced[len(self._held) : len(self._held) + len(self._here)]
         broken, _ = self._lacking(x, label)
         self._mix(choices, weight)
         self.choices, guide, actions = self._learn(priced)
         whole = not len(broken) and not unbearable.any()
-        rank = (whole, exactly, master.score_of(x) - self._dear * excess.sum())
-        return _Parted(x, self.standing, unbearable, choices, weight, prices, guide, actions, rank)
+        rank = (whole, exactly, master.score_of(x) - self._dear * float(excess.sum()))
+        return _Parted(x, where, unbearable, choices, weight, prices, guide, actions, rank)
 
     def take_up(self) -> Floats:
         """Let the master mix what the best solution does, and look for stacks as there; return the solution."""
         assert self.best is not None, "there is one to take up"
         master, best = self.master, self.best
-        self.standing, master.guide = best.standing, best.guide
+        self.where, master.guide = best.where, best.guide
         self._mix(best.choices, best.weight)
-        stand = np.zeros(self._takes.shape[1])
-        stand[self.holds[best.standing].indices] = 1.0
-        rows = self.less @ best.standing > 0
+        stand, standing = np.zeros(self._takes.shape[1]), best.where.standing
+        if standing is not None:
+            stand[self.holds[standing].indices] = 1.0
+            stand[best.where.gone] = 0.0
+        rows = best.where.less > 0
         takes = sparse.csr_matrix(self._takes[rows] @ sparse.diags(stand))
-        master.standing = Standing(self.rows[rows], takes, self._allowed()[rows])
+        takes.eliminate_zeros()
+        upper = master.arrays.row_upper[self.rows[rows]]
+        master.standing = Standing(self.rows[rows], takes, upper if standing is None else self._allowed()[rows])
         return best.x
 
     def _mix(self, choices: Chosen, weight: Floats) -> None:
@@ -452,11 +526,11 @@ class _Parting:
         ndarray, shape (3, P)
             What actions are worth by themselves.
         """
-        assert self.standing is not None, "what it asks for depends on it"
+        assert self.where is not None, "what it asks for depends on it"
         every = np.zeros(self.master.arrays.matrix.shape[0])
         rows = np.append(self._held, self._here)
         every[rows] = prices[: len(rows)]
-        gone = self.holds[~self.standing].indices
+        gone = self.where.gone
         choices = self.master.guided(every, np.intersect1d(self.columns, gone), np.setdiff1d(self.columns, gone))
         assert self.master.guide is not None, "set by what guides it"
         every[self.rows] = 0.0

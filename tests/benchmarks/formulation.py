@@ -134,7 +134,10 @@ def add_facets(problem: Problem) -> int:
     for site in range(stacks.sites):
         first, last = stacks.first[2 * stacks.sites + site : 2 * stacks.sites + site + 2]
         floors = stacks.floors[first:last]
-        rows = known.setdefault(floors.tobytes(), facets(floors))
+        key = floors.tobytes()
+        if key not in known:
+            known[key] = facets(floors)
+        rows = known[key]
         rows = rows[(rows[:, :-1] > 0).any(axis=1)]  # floors are not negative anyway
         at, build = np.arange(len(rows)), model.redevelop[d.parcel_of[site]]
         terms = [(at, np.full(len(rows), model.new[site, u]), rows[:, u]) for u in range(stacks.uses)]

@@ -50,7 +50,7 @@ def test_a_dive_comes_near_to_branch_and_bound(monkeypatch):
     master = priced([APART]).master
     parting = _Parting(master, Clock(60), 0)
     assert parting.asked
-    assert not parting.lift(60.0)  # all may not stand at once
+    assert not parting.liftable  # all may not stand at once
     program = parting.free(walks=True)
     highs = load(program, threads=1)
     highs.setOptionValue("mip_rel_gap", 0.005)
@@ -82,9 +82,9 @@ def test_the_program_knows_which_uses_are_settled():
     parting = _Parting(priced([APART]).master, Clock(60), 0)
     assert parting.asked
     use = parting.master.problem.district.use_index["workshop"]
-    parting.standing = parting.use != use
+    parting.where = parting._standing(parting.use != use)
     answer = run(load(parting.settled(), relaxed=True), Clock(60), 60)
-    x = parting.master.solution(parting.choices, answer.x)
+    x = parting._full(answer.x)
     stood = parting.holds @ x
     assert stood[parting.use == use].max() <= 1e-6 < stood[parting.use != use].max()
 
@@ -107,10 +107,10 @@ def test_homes_are_parted_from_what_is_too_loud_for_them():
 def test_where_homes_stand_some_of_what_they_bear_is_left_to_pieces():
     parting = _Parting(priced([LOUD]).master, Clock(60), 0)
     assert parting.asked and parting.lift(60.0)
-    known, a = np.flatnonzero(parting._in & (parting.less @ parting.standing > 0)), parting.master.arrays
+    known, a = np.flatnonzero(parting._in & (parting.where.less > 0)), parting.master.arrays
     parting.settle(60.0)
     every, x, rows = np.append(parting.kept, parting.columns), parting.best.x, parting.rows[known]
-    bears = a.row_upper[rows] - parting.less[known] @ parting.best.standing
+    bears = a.row_upper[rows] - parting.best.where.less[known]
     heard = a.matrix[rows] @ x - a.matrix[rows][:, every] @ x[every]
     assert len(known)
     assert (heard <= (1 - ROOM) * bears + WHOLE).all()
@@ -128,22 +128,53 @@ def test_giving_uses_up_where_their_limits_cost_more_comes_near_to_branch_and_bo
     assert best.x is not None and parting.lift(60.0)
     first = parting.less.shape[1]
     parting.settle(60.0)
-    score, allowed = parting.best.score, parting.best.standing.sum()
+    score, allowed = parting.best.score, parting.best.where.standing.sum()
     assert parting.best.rank[:2] == (True, True) and 0 < allowed < first
     # What is taken in on the way is worth a little more than the stacks that branch and bound knew.
     assert 0.95 * best.objective <= score <= 1.02 * best.bound
 
 
-def test_what_must_stand_stands_and_what_cannot_beside_it_is_given_up(monkeypatch):
-    monkeypatch.setattr("optimizer.parting.BATCH", 0.0)
+@pytest.mark.parametrize("batch", [0.0, 0.3])
+def test_what_must_stand_stands_and_what_cannot_beside_it_is_given_up(monkeypatch, batch):
+    monkeypatch.setattr("optimizer.parting.BATCH", batch)
     old = "year < 1980"  # loud ones among them
     parting = _Parting(priced([LOUD, {"kind": "locked", "where": old}]).master, Clock(60), 0)
     d = parting.master.problem.district
     stays = d.select(old, "")[d.parcel_of[parting.site]] & (d.existing_at[parting.site, parting.use] > 0)
-    assert stays.any() and parting.asked and parting.lift(60.0)
-    assert not parting.standing.all() and parting.standing[stays].all()
+    assert stays.any() and parting.asked and parting.liftable and parting.lift(60.0)
+    assert (parting.must == stays).all()
+    assert not parting.where.standing.all() and parting.where.standing[stays].all()
     parting.settle(60.0)
-    assert parting.best.rank[:2] == (True, True)
+    assert parting.best.taken
+
+
+def test_neighbours_that_are_too_near_today_may_both_stay():
+    rules = [APART, {"kind": "locked", "where": "year < 1980"}]
+    master = priced(rules).master
+    asked, x = part(master, Clock(60), 60, 0)
+    assert asked and x is not None
+    assert not (master.arrays.violated(x, BREAKS) & master.coupling & ~master.arrays.cut).any()
+
+
+def test_where_parting_fails_the_master_is_left_as_it_was(monkeypatch):
+    monkeypatch.setattr("optimizer.parting._Parting.settle", lambda *_: None)
+    monkeypatch.setattr("optimizer.parting._Parting.choose", lambda *_: False)
+    master = priced([LOUD]).master
+    before = master.mixture, master.weight, master.guide
+    assert part(master, Clock(60), 60, 0) == (True, None)
+    assert (master.mixture, master.weight, master.guide) == before
+
+
+def test_another_plan_than_the_one_made_is_improved_where_uses_may_stand_anywhere():
+    search = priced([LOUD])
+    _, x = part(search.master, Clock(60), 60, 0)
+    search.pieces.hold(search.master.standing)
+    settled = search.pieces.arrays
+    loud = x.copy()
+    loud[search.problem.model.new[:, 0]] = 9.0
+    assert (settled.violated(loud, BREAKS) & ~settled.cut).any()
+    search.improve(loud, lambda _: True, lambda: True)
+    assert not search.pieces.parted
 
 
 def test_pieces_hear_no_more_than_what_may_stand_beside_them_bears():
