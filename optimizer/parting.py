@@ -144,7 +144,7 @@ class _Parted:
     @property
     def taken(self) -> bool:
         """Whether plans can be made of it."""
-        return self.where.standing is None or self.rank[:2] == (True, True)
+        return self.where.standing is None or self.rank[1]
 
 
 class _Parting:
@@ -276,10 +276,13 @@ class _Parting:
         made = sparse.csr_matrix(self.master.stacks.columns_of(self.choices))
         return sparse.csr_matrix(sparse.hstack([rows[:, self.master.rest], rows @ made]))
 
-    def settled(self) -> Arrays:
+    def settled(self, *, elastic: bool = False) -> Arrays:
         """Return the program where uses stand as settled.
 
-        Where they may stand in whatever building, rows may allow more at a price: the last columns say how much, row by row.
+        Parameters
+        ----------
+        elastic : bool
+            Whether rows may allow more at a price: the last columns say how much, row by row.
         """
         assert self.where is not None, "uses stand or do not"
         master, where = self.master, self.where
@@ -294,7 +297,7 @@ class _Parting:
             kept = np.searchsorted(master.rest, self.kept)
             lower[kept] = upper[kept] = where.kept
         matrix, more = base.matrix - place @ self._over(self._takes[self._in]), 0
-        if where.standing is not None:
+        if elastic:
             matrix, more = sparse.hstack([matrix, -place]), len(allowed)
         return replace(
             base,
@@ -306,9 +309,10 @@ class _Parting:
         )
 
     def _room(self, allowed: Floats) -> Floats:
-        """Return what is kept free of what the rows here allow."""
+        """Return what is kept free of what the rows here allow; nothing where a use must stand."""
         assert self.where is not None, "uses stand or do not"
-        return np.asarray(ROOM * np.maximum(allowed, 0.0) * (self.where.less[self._in] > 0))
+        free = (self.where.less > 0) & (self.less @ self.must == 0)
+        return np.asarray(ROOM * np.maximum(allowed, 0.0) * free[self._in])
 
     @property
     def _dear(self) -> float:
@@ -366,7 +370,7 @@ class _Parting:
             began = self.clock.elapsed
             if number > 1 and (began + took > until or part < FEWEST):
                 break
-            mixed = self._mixed(until, f"lift{number}", exactly=False)
+            mixed = self._mixed(until, f"lift{number}", exactly=False, elastic=number < 2)
             if mixed is None and (most is None or self.clock.elapsed >= until):
                 break
             took = self.clock.elapsed - began
@@ -460,16 +464,18 @@ class _Parting:
             if self.best is None or mixed.rank > self.best.rank:
                 self.best = mixed
 
-    def _mixed(self, until: float, label: str, *, exactly: bool) -> _Parted | None:
+    def _mixed(self, until: float, label: str, *, exactly: bool, elastic: bool = False) -> _Parted | None:
         """Return the best mixture of the stacks where uses stand as settled, and take in what its prices ask for.
 
         Parameters
         ----------
         exactly : bool
             Whether few sites are to mix stacks.
+        elastic : bool
+            As in `settled`.
         """
         master, where, inside = self.master, self.where, self._in.copy()
-        highs = load(self.settled(), relaxed=True, threads=master.threads, seed=self.seed)
+        highs = load(self.settled(elastic=elastic), relaxed=True, threads=master.threads, seed=self.seed)
         highs.setOptionValue("solver", "ipm")  # HiPO where it is installed
         highs.setOptionValue("run_crossover", "on" if exactly else "off")
         highs.setOptionValue("kkt_tolerance", EXACTLY if exactly else ROUGHLY)
@@ -480,10 +486,9 @@ class _Parting:
         width = len(master.rest) + len(choices)
         weight, excess = answer.x[len(master.rest) : width], answer.x[width:]
         unbearable = np.zeros(self.less.shape[1], dtype=bool)
-        if where.standing is not None:
-            much = excess - self._room(self._allowed()[inside]) > (WHOLE if exactly else MUCH)
+        if elastic:
+            much = excess - self._room(self._allowed()[inside]) > MUCH
             unbearable[self.less[inside][much].indices] = True
-            unbearable &= where.standing
         prices = np.zeros(len(self.rows))
         prices[inside] = priced[len(self._held) : len(self._held) + len(self._here)]
         broken, _ = self._lacking(x, label)
