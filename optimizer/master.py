@@ -84,8 +84,7 @@ class Standing:
     ----------
     rows : ndarray of int
     takes : csr_matrix, shape (rows, columns)
-        What they hold of the presences of uses that may stand.
-        None where rows stay as they are.
+        What they hold of the presences of uses that may stand; empty where rows stay as they are.
     allowed : ndarray, shape (rows,)
         What is left to all else, whether they do or not.
     """
