@@ -8,6 +8,7 @@ from pathlib import Path
 
 from optimizer.errors import UpstairsError
 from tests.benchmarks import (  # noqa: F401  (each registers its benchmarks)
+    covers,
     curves,
     engines,
     formulation,

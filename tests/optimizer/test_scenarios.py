@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
 
 import geopandas as gpd
@@ -153,7 +154,8 @@ def test_ctrl_c_keeps_the_rows_and_says_how_to_go_on(file, tmp_path):
         "--workers",
         "1",
     ]
-    process = subprocess.Popen(words, stderr=subprocess.PIPE, text=True, start_new_session=True)
+    heeding = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)  # tests in a shell's background would ignore it
+    process = subprocess.Popen(words, stderr=subprocess.PIPE, text=True, start_new_session=True, preexec_fn=heeding)
     until = time.monotonic() + 60
     while not list((tmp_path / "out").glob("cells/*.json")) and time.monotonic() < until:
         time.sleep(0.2)

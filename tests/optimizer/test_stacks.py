@@ -14,6 +14,7 @@ from optimizer.master import Master
 from optimizer.model import SCORE
 from optimizer.rules import rule_kinds
 from optimizer.stacks import Stacks, count
+from tests.benchmarks.covers import cover
 from tests.benchmarks.formulation import facets
 from tests.districts import USES, lots, problem_of, study
 from tests.enumeration import COLUMNS, PLATE, best_score, situations
@@ -212,3 +213,21 @@ def test_the_best_whole_stack_is_the_best_within_the_facets_of_the_hull_of_its_f
             best = stacks.values(reduced)[0][stacks.place == place].max()
             within = -linprog(-price, rows[:, :-1], rows[:, -1], bounds=(None, None)).fun
             assert max(best, 0.0) == pytest.approx(within, abs=1e-6)
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_the_cover_found_is_the_least_short_of_all(seed):
+    rng = np.random.default_rng(seed)
+    count, allowed, most = 9, rng.uniform(0.5, 3.0), rng.uniform(0.3, 2.0)
+    gain, short, group = rng.uniform(0.1, 1.0, count), rng.random(count), rng.integers(0, 6, count)
+    short[:2] = 0.0
+    every = [list(some) for size in range(count + 1) for some in itertools.combinations(range(count), size)]
+    covers = [some for some in every if len(set(group[some])) == len(some) and gain[some].sum() > allowed]
+    least = min((short[some].sum() for some in covers), default=np.inf)
+    found = cover(gain, short, group, allowed, most)
+    if found is None:
+        assert least >= most
+        return
+    assert short[found].sum() == pytest.approx(least) and least < most
+    assert len(set(group[found])) == len(found) and gain[found].sum() > allowed
+    assert all(gain[np.setdiff1d(found, one)].sum() <= allowed + 1e-5 for one in found)  # no smaller one says more
