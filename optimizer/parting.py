@@ -67,8 +67,7 @@ def part(master: Master, clock: Clock, seconds: float, seed: int) -> tuple[bool,
     before = master.mixture, master.weight, master.guide
     if parting.liftable and parting.lift(clock.elapsed + LIFTING * seconds):
         parting.settle(until)
-    if parting.best is None or not parting.best.taken:
-        parting.best = None
+    if parting.best is None:
         now, left = clock.elapsed, until - clock.elapsed
         for share in TURNS:
             if not parting.choose(now + share * left if left < np.inf else np.inf):
@@ -140,11 +139,6 @@ class _Parted:
     def score(self) -> float:
         """Model units."""
         return self.rank[-1]
-
-    @property
-    def taken(self) -> bool:
-        """Whether plans can be made of it."""
-        return self.where.standing is None or self.rank[1]
 
 
 class _Parting:
