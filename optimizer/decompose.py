@@ -57,8 +57,9 @@ MAKING = 0.5
 """Share of the time left in which a plan should be made."""
 PARTING = 0.4
 """Share of the time left in which uses that keep one another away should be parted."""
-WASTED = 0.4
-"""Share of the time left after whose loss to pieces without an answer, one after another, no plan is made."""
+WASTED, TRIES = 0.2, 3
+"""Share of the time left after whose loss to pieces without an answer, one after another, a plan is begun anew, and most times
+that it is begun: then with the rows that were broken, and other seeds."""
 SNAP = 1e-6
 """How near to a whole number a solution of the master is taken for it."""
 FRUITLESS, GROW = 6, 1.5
@@ -194,11 +195,15 @@ class Decomposition:
         self.torn, parted = part(self.master, self.clock, seconds, self.seed)
         if self.torn and parted is None and planned:
             return None
+        x, lost = self.master.x, self._loss
         if parted is not None and self.master.standing is not None:
             self.pieces.hold(self.master.standing)
-            made = self._whole(parted, LOSS_WHATEVER if self.master.standing.whatever else LOSS_PARTED)
-        else:
-            made = self._whole(self.master.x, self._loss)
+            x, lost = parted, LOSS_WHATEVER if self.master.standing.whatever else LOSS_PARTED
+        made = None
+        for _ in range(TRIES):
+            made = self._whole(x, lost)
+            if made is not None or self.spent:
+                break
         if made is None:
             self.pieces.release()
         else:

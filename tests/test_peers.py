@@ -168,6 +168,21 @@ def test_pairs_and_ours_reach_one_optimum(small):
     assert ours.score <= rows[0].our_score + ROUNDING <= rows[0].score + 2 * ROUNDING
 
 
+@pytest.mark.filterwarnings("ignore")
+def test_pairs_that_do_not_come_to_our_gap_take_their_seconds_at_least(small, small_ours, monkeypatch):
+    optimise = pairs.optimise
+
+    def proving(bound):
+        return lambda *given: (bound, optimise(*given)[1])
+
+    monkeypatch.setattr(pairs, "TRUST", 1.0)
+    for bound, late in (0.0, False), (1.5, True):
+        monkeypatch.setattr(pairs, "optimise", proving(bound))
+        _, row = pairs.run(small, small_ours, 10, True, ["HiGHS"], to_ours=True)
+        assert (" at least, as it stands at " in row.what) == late and "to our gap of" in row.what
+        assert row.our_seconds == small_ours.seconds
+
+
 def test_the_pair_form_holds_our_plan_at_its_own_score(case, ours):
     written = pairs.write(case)
     d = case.district

@@ -12,7 +12,7 @@ import pytest
 from geodata.synthetic import synthetic_district
 from optimizer import cluster
 from optimizer.cluster import crew, on_cluster, threads
-from optimizer.decompose import BREAKS, Decomposition
+from optimizer.decompose import BREAKS, TRIES, Decomposition
 from optimizer.district import read_district
 from optimizer.errors import SolverError
 from optimizer.highs import Clock
@@ -154,12 +154,28 @@ def test_a_plan_is_given_up_once_too_much_time_went_into_pieces_without_an_answe
         turns.append(len(tasks))
         return [None] * len(tasks)
 
-    for options, most in ({}, 1), ({"work_limit": 50}, 50):
+    for options, most in ({}, TRIES), ({"work_limit": 50}, 50):
         search = Decomposition(problem(**options), Clock(300), cluster.Crew(1, unanswered))
         search.prove(lambda _: False, np.inf, 0.0)
         turns.clear()
         assert search.make() is None
-        assert len(turns) == 1 if most == 1 else 1 < len(turns) <= most
+        assert len(turns) == most if not options else TRIES < len(turns) <= most
+
+
+def test_a_plan_that_is_given_up_is_begun_anew_with_other_seeds(monkeypatch):
+    monkeypatch.setattr("optimizer.decompose.WASTED", 0.0)
+    seeds = []
+
+    def unanswered_at_first(tasks, clock, seconds):
+        seeds.extend(task.seed for task in tasks)
+        return [None if len(seeds) == 1 else solve_task(task, clock, seconds) for task in tasks]
+
+    asked = problem()
+    search = Decomposition(asked, Clock(300), cluster.Crew(1, unanswered_at_first))
+    search.prove(lambda _: False, np.inf, 0.0)
+    made = search.make()
+    assert not (asked.arrays().violated(made, BREAKS) & ~asked.arrays().cut).any()
+    assert len(set(seeds)) == len(seeds) > 1
 
 
 def test_a_piece_without_an_answer_is_tried_again_with_fewer_sites():
