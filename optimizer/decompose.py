@@ -58,8 +58,8 @@ MAKING = 0.5
 PARTING = 0.4
 """Share of the time left in which uses that keep one another away should be parted."""
 WASTED, TRIES = 0.2, 3
-"""Share of the time left after whose loss to pieces without an answer, one after another, a plan is begun anew, and most times
-that it is begun: then with the rows that were broken, and other seeds."""
+"""Share of the time left after whose loss to pieces without an answer, one after another, a plan is given up, and most times that
+it is begun, while enough is left (`MAKING`): anew with the rows that were broken, and other seeds."""
 SNAP = 1e-6
 """How near to a whole number a solution of the master is taken for it."""
 FRUITLESS, GROW = 6, 1.5
@@ -199,10 +199,10 @@ class Decomposition:
         if parted is not None and self.master.standing is not None:
             self.pieces.hold(self.master.standing)
             x, lost = parted, LOSS_WHATEVER if self.master.standing.whatever else LOSS_PARTED
-        made = None
+        made, left = None, self._left
         for _ in range(TRIES):
             made = self._whole(x, lost)
-            if made is not None or self.spent:
+            if made is not None or self.spent or self._left < MAKING * left:
                 break
         if made is None:
             self.pieces.release()
@@ -233,13 +233,17 @@ class Decomposition:
         """Seconds gone by, or pieces solved where these are limited."""
         return self.clock.elapsed if self.work is None else float(self.solved)
 
+    @property
+    def _left(self) -> float:
+        """Seconds left, or pieces where these are limited."""
+        return self.clock.left if self.work is None else float(self.work - self.solved)
+
     def _second(self) -> Floats | None:
         """Make another plan of the master's solution, once at most, where the first took little of what is left; None as `make`.
 
         Its pieces have other seeds, so that it differs from the first where rounding is a matter of luck.
         """
-        left = self.clock.left if self.work is None else self.work - self.solved
-        if self._asked_twice or self.spent or self.torn or self._took > SECOND * left:
+        if self._asked_twice or self.spent or self.torn or self._took > SECOND * self._left:
             return None
         self._asked_twice = True
         if not self._price(EXACTLY) or self.master.x is None:

@@ -11,7 +11,7 @@ Mixing, where it is weighted, is bounded by Gibbs' cuts at a fixed set of shares
 Made fair: the same study, walking distances, limits and rules; the bounds of storeys that the district works out; the same
 solver and threads, and several times our time, or until it has the gap that we proved. The seconds told, its and ours, are
 those to the gap that it ended with; with ``--gap`` we are asked for a gap of our own, and where it has not come to ours by its
-limit its seconds are the least that it takes. Its incumbent is scored by the audit, which takes entropies exactly; its bound is the
+limit its seconds are the least that it takes, if it comes there at all. Its incumbent is scored by the audit, which takes entropies exactly; its bound is the
 solver's and stays valid, since the cuts only bound from above. Beside it stands the relaxation of our flow formulation,
 before cuts are added, handed to the same interior point through PuLP: the formulation alone.
 """
@@ -300,7 +300,10 @@ def run(
             gap = max(bound - score, 0.0) / score
             if to_ours:
                 ours_spent = ours.seconds
-                what = f"{terms}: to our gap of {wanted:.2%}" + (gap > wanted) * f" at least, as it stands at {gap:.2%}"
+                what = (
+                    f"{terms}: to our gap of {wanted:.2%}"
+                    + (gap > wanted + TRUST) * f" at least, as it stands at {gap:.2%}"
+                )
             else:
                 ours_spent = ours.seconds_to(gap)
                 never = f"; we never were there, {wanted:.2%} after {ours.seconds:.0f} s"

@@ -2,14 +2,15 @@
 
 Where a use stands that bears little, the rows say that not all of some others stand too: buildings that together are too
 loud for it (a cover). Which of them is violated most at a solution is an integer program of its own. Covers are rows over the
-stacks that the master has taken in, so that the relaxation with them may fall lower than the bound would: what it falls by is
-the most that covers give.
+stacks that the master has taken in, so that the relaxation with them may fall lower than the bound would. What these covers
+give lies between nothing and the bound less that relaxation.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
+import highspy
 import numpy as np
 from scipy import sparse
 
@@ -58,9 +59,10 @@ def covered(limit: float, **solve: object) -> Iterator[Told]:
     knapsacks = Knapsacks(master)
     highs = load(master.program(knapsacks.choices, knapsacks.rows), relaxed=True)
     highs.setOptionValue("solver", "ipm")
-    answer, count, left = run(highs, clock, clock.left), 0, -1
+    answer, count, left = run(highs, clock, clock.left), 0, 0
     highs.setOptionValue("solver", "simplex")
-    yield told("relaxation over the stacks taken in", answer.objective / SCORE, "")
+    objective = answer.objective
+    yield told("relaxation over the stacks taken in", objective / SCORE, "")
     for number in range(ROUNDS):
         if answer.status != "optimal" or answer.x is None:
             break
@@ -71,10 +73,12 @@ def covered(limit: float, **solve: object) -> Iterator[Told]:
         if not left:
             break
         for columns, size in found:
-            highs.addRow(-np.inf, size, len(columns), columns.astype(np.int32), np.ones(len(columns)))
+            added = highs.addRow(-np.inf, size, len(columns), columns.astype(np.int32), np.ones(len(columns)))
+            assert added == highspy.HighsStatus.kOk, "a column is either what stands or what arrives"
         answer = run(highs, clock, clock.left)
     yield told(f"the same with {count - left:,} covers", objective / SCORE, "")
     yield told("covers still violated", left, "")
+    yield told("bound less that relaxation, the most that covers of these give", (master.bound - objective) / SCORE, "")
 
 
 class Knapsacks:
@@ -99,7 +103,7 @@ class Knapsacks:
         parting = _Parting(master, Clock(np.inf), 0)
         a, priced = master.arrays, master.priced
         assert priced is not None, "priced before"
-        self.choices = parting.choices = master.few(priced.value)
+        self.choices = parting.choices
         self.rows = np.union1d(np.flatnonzero(master.coupling & master.held()), parting.rows)
         self.arriving = parting._over(_spelled_out(a.matrix[parting.rows] - parting._takes, master))
         self.allowed = a.row_upper[parting.rows] - parting.less.max(axis=1).toarray().ravel()
@@ -110,7 +114,7 @@ class Knapsacks:
     def violated(self, x: Floats) -> Iterator[tuple[Ints, int]]:
         """Yield for each limit the cover that a solution violates most: the columns that add up to no more than a number."""
         stand, known = self.stands @ x, set()
-        for r in np.flatnonzero(stand > VIOLATED):
+        for r in np.flatnonzero((stand > VIOLATED) & (self.arriving.getnnz(axis=1) > 0)):
             row = self.arriving[r]
             column, arrives = row.indices, row.data
             # Literals: at least so much arrives from a group.
@@ -121,7 +125,9 @@ class Knapsacks:
             share = np.cumsum(x[column])
             share -= (share - x[column])[first]
             last = np.append((np.diff(arrives) != 0) | (np.diff(group) != 0), True)
-            literal = np.flatnonzero(last & (x[column] > TRACE))
+            end = np.flatnonzero(last)
+            mixed = np.add.reduceat(x[column], np.append(0, end[:-1] + 1))
+            literal = end[mixed > TRACE]
             short = np.clip(1.0 - share[literal], 0.0, 1.0)
             members = cover(arrives[literal], short, group[literal], self.allowed[r], stand[r] - VIOLATED)
             if members is None:
@@ -161,7 +167,14 @@ def cover(gain: Floats, short: Floats, group: Ints, allowed: float, most: float)
     taken = program.columns([""] * len(use), upper=1.0, integer=True, cost=-short[use])
     program.rows(["more than is allowed"], (0, taken, gain[use]), lower=need)
     program.rows([""] * len(of), (at, taken, 1.0), upper=1.0)
-    found = run(load(program.arrays()), Clock(np.inf), np.inf)
+    highs = load(program.arrays())
+    for option, value in (
+        ("mip_feasibility_tolerance", 1e-9),
+        ("primal_feasibility_tolerance", 1e-9),
+        ("mip_rel_gap", 0.0),
+    ):
+        highs.setOptionValue(option, value)
+    found = run(highs, Clock(np.inf), np.inf)
     if found.x is None or -found.objective >= most:
         return None
     members = use[np.rint(found.x) > 0]
@@ -169,6 +182,7 @@ def cover(gain: Floats, short: Floats, group: Ints, allowed: float, most: float)
     for k in members[np.argsort(-short[members], kind="stable")]:  # the rest says more
         if left - gain[k] >= need:
             members, left = members[members != k], left - gain[k]
+    assert gain[members].sum() > allowed, "a cover"
     return np.asarray(members)
 
 

@@ -148,7 +148,8 @@ def test_where_uses_cannot_be_parted_a_plan_is_made_only_if_there_is_none(monkey
 
 def test_a_plan_is_given_up_once_too_much_time_went_into_pieces_without_an_answer(monkeypatch):
     monkeypatch.setattr("optimizer.decompose.WASTED", 0.0)
-    turns = []
+    turns, whole, begun = [], Decomposition._whole, []
+    monkeypatch.setattr(Decomposition, "_whole", lambda *given: begun.append(None) or whole(*given))
 
     def unanswered(tasks, clock, seconds):
         turns.append(len(tasks))
@@ -157,9 +158,10 @@ def test_a_plan_is_given_up_once_too_much_time_went_into_pieces_without_an_answe
     for options, most in ({}, TRIES), ({"work_limit": 50}, 50):
         search = Decomposition(problem(**options), Clock(300), cluster.Crew(1, unanswered))
         search.prove(lambda _: False, np.inf, 0.0)
-        turns.clear()
+        turns.clear(), begun.clear()
         assert search.make() is None
-        assert len(turns) == most if not options else TRIES < len(turns) <= most
+        assert len(turns) == most if not options else 1 < len(turns) <= most
+        assert len(begun) == TRIES if not options else 1 <= len(begun) <= TRIES
 
 
 def test_a_plan_that_is_given_up_is_begun_anew_with_other_seeds(monkeypatch):

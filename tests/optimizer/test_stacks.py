@@ -5,6 +5,7 @@ import tomllib
 
 import numpy as np
 import pytest
+from scipy import sparse
 
 from optimizer import solving
 from optimizer.api import solve
@@ -14,7 +15,7 @@ from optimizer.master import Master
 from optimizer.model import SCORE
 from optimizer.rules import rule_kinds
 from optimizer.stacks import Stacks, count
-from tests.benchmarks.covers import cover
+from tests.benchmarks.covers import VIOLATED, Knapsacks, cover
 from tests.benchmarks.formulation import facets
 from tests.districts import USES, lots, problem_of, study
 from tests.enumeration import COLUMNS, PLATE, best_score, situations
@@ -218,8 +219,8 @@ def test_the_best_whole_stack_is_the_best_within_the_facets_of_the_hull_of_its_f
 @pytest.mark.parametrize("seed", range(20))
 def test_the_cover_found_is_the_least_short_of_all(seed):
     rng = np.random.default_rng(seed)
-    count, allowed, most = 9, rng.uniform(0.5, 3.0), rng.uniform(0.3, 2.0)
-    gain, short, group = rng.uniform(0.1, 1.0, count), rng.random(count), rng.integers(0, 6, count)
+    count, allowed, most = 9, rng.choice([0.0, 0.5, 1.0, 2.0, 2.5]), rng.uniform(0.3, 2.0)
+    gain, short, group = rng.integers(1, 5, count) / 4, rng.random(count), rng.integers(0, 6, count)
     short[:2] = 0.0
     every = [list(some) for size in range(count + 1) for some in itertools.combinations(range(count), size)]
     covers = [some for some in every if len(set(group[some])) == len(some) and gain[some].sum() > allowed]
@@ -231,3 +232,26 @@ def test_the_cover_found_is_the_least_short_of_all(seed):
     assert short[found].sum() == pytest.approx(least) and least < most
     assert len(set(group[found])) == len(found) and gain[found].sum() > allowed
     assert all(gain[np.setdiff1d(found, one)].sum() <= allowed + 1e-5 for one in found)  # no smaller one says more
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_covers_count_all_of_a_site_that_is_as_loud(seed):
+    """Against every set of "so much or more arrives of this site", where stacks of a site are equally loud."""
+    rng = np.random.default_rng(seed)
+    group = np.array([9, 0, 0, 0, 1, 1, 1, 2, 2, 2])
+    arrives = np.append(0.0, rng.integers(1, 3, 9) * 0.3)
+    x = np.append(rng.uniform(0.3, 1.0), rng.dirichlet([0.3] * 3, 3).ravel())
+    asked = object.__new__(Knapsacks)
+    asked.group, asked.allowed = group, np.array([rng.choice([0.3, 0.6, 0.9])])
+    asked.arriving, asked.stands = sparse.csr_matrix(arrives), sparse.csr_matrix(np.arange(10) == 0, dtype=float)
+    ways = [[None, *((g, t) for t in np.unique(arrives[group == g]))] for g in range(3)]
+    most = 0.0
+    for way in itertools.product(*ways):
+        taken = [part for part in way if part is not None]
+        if sum(least for _, least in taken) > asked.allowed[0] + 1e-9:
+            columns = (((group == g) & (arrives >= least)) for g, least in taken)
+            most = max(most, x[0] + sum(x[some].sum() for some in columns) - len(taken))
+    found = list(asked.violated(x))
+    assert len(found) == (most > VIOLATED)
+    for columns, size in found:
+        assert x[columns].sum() - size == pytest.approx(most)
