@@ -119,7 +119,7 @@ def test_two_runs_under_a_work_limit_do_the_same(monkeypatch):
     monkeypatch.setattr("optimizer.solving.LARGE", -1)
     second, plans = Decomposition._second, []
     monkeypatch.setattr(Decomposition, "_second", lambda self: plans.append(second(self)) or plans[-1])
-    runs = [solve_problem(problem(40, work_limit=20, gap=1e-4, threads=2)) for _ in range(2)]
+    runs = [solve_problem(problem(40, work_limit=8, gap=1e-4, threads=2)) for _ in range(2)]
     assert len([plan for plan in plans if plan is not None]) == 2
     assert runs[0].x.tobytes() == runs[1].x.tobytes()
     assert runs[0].bound == runs[1].bound
