@@ -10,8 +10,9 @@ Mixing, where it is weighted, is bounded by Gibbs' cuts at a fixed set of shares
 
 Made fair: the same study, walking distances, limits and rules; the bounds of storeys that the district works out; the same
 solver and threads, and several times our time, or until it has the gap that we proved. The seconds told, its and ours, are
-those to the gap that it ended with; with ``--gap`` we are asked for a gap of our own, and where it has not come to ours by its
-limit its seconds are the least that it takes, if it comes there at all. Its incumbent is scored by the audit, which takes entropies exactly; its bound is the
+those to the gap that it ended with. With ``--gap`` we are asked for a gap of our own; where the pair form has not come to the one
+that we proved by its limit, its seconds are the least that it takes, if it comes there at all. How many times ours they are depends on
+that gap. Its incumbent is scored by the audit, which takes entropies exactly; its bound is the
 solver's and stays valid, since the cuts only bound from above. Beside it stands the relaxation of our flow formulation,
 before cuts are added, handed to the same interior point through PuLP: the formulation alone.
 """

@@ -37,7 +37,7 @@ ROUNDS = 20
 
 @benchmark()
 def covers(options: Options) -> Iterator[Row]:
-    """Kendall at 63 and 55 dB(A): the most that knapsack covers of the receptors' rows may take off the bound."""
+    """Kendall at 63 and 55 dB(A): what knapsack covers of the receptors' rows may take off the bound."""
     if not there("Kendall"):
         yield Row("Kendall", "its data have not been fetched", None)
         return
@@ -69,7 +69,7 @@ def covered(limit: float, **solve: object) -> Iterator[Told]:
         found = list(knapsacks.violated(answer.x))
         objective, left, count = answer.objective, len(found), count + len(found)
         if number == 0:
-            yield told("covers violated there", left, "")
+            yield told("different covers violated there, one a limit", left, "")
         if not left:
             break
         for columns, size in found:
@@ -78,7 +78,7 @@ def covered(limit: float, **solve: object) -> Iterator[Told]:
         answer = run(highs, clock, clock.left)
     yield told(f"the same with {count - left:,} covers", objective / SCORE, "")
     yield told("covers still violated", left, "")
-    yield told("bound less that relaxation, the most that covers of these give", (master.bound - objective) / SCORE, "")
+    yield told("bound less that relaxation, the most that these covers give", (master.bound - objective) / SCORE, "")
 
 
 class Knapsacks:
